@@ -27,9 +27,10 @@ SANITIZERS :=
 endif
 
 GENERATED := $(BUILD)/gen
+# What the library exports is said in one place, its symbol map; nothing is interposed.
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) -D_GNU_SOURCE -DCA_VERSION='"$(VERSION)"' \
 	-DCA_DATADIR='"$(datadir)/coreanalyze"' -Icoreanalyze -I$(GENERATED) -fPIC \
-	-fvisibility=hidden $(SANITIZERS) $(CFLAGS) -MMD -MP
+	-fno-semantic-interposition $(SANITIZERS) $(CFLAGS) -MMD -MP
 LIBS := -ldw -lelf -lyaml
 
 ROOMS := base target symbols unwind runtimes runtimes/go runtimes/described analysis output
@@ -43,7 +44,7 @@ EMBEDDED_HEADER := $(firstword $(shell grep -ls ca_embedded_descriptions \
 	coreanalyze/runtimes/described/*.h))
 
 LIB_OBJECTS := $(LIB_SOURCES:coreanalyze/%.c=$(BUILD)/obj/%.o)
-BASE_OBJECTS := $(filter $(BUILD)/obj/base/%,$(LIB_OBJECTS))
+BASE_OBJECTS := $(filter-out %/error.o,$(filter $(BUILD)/obj/base/%,$(LIB_OBJECTS)))
 CLI_OBJECTS := $(CLI_SOURCES:coreanalyze/%.c=$(BUILD)/obj/%.o)
 ifneq ($(EMBEDDED_HEADER),)
 LIB_OBJECTS += $(BUILD)/obj/descriptions.o
@@ -127,7 +128,8 @@ $(ARCHIVE): $(LIB_OBJECTS) $(BUILD)/LIB_OBJECTS.list
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(LIB_OBJECTS)
 
-# base/ is not exported, but the command may use it: it gets its own copy.
+# base/ is not exported, but the command may use it: it gets its own copy, but for errors:
+# whoever frees an error must be the library that made it.
 $(BUILD)/libbase.a: $(BASE_OBJECTS) $(BUILD)/LIB_OBJECTS.list
 	$(say) AR $@
 	@rm -f $@
@@ -157,29 +159,34 @@ unit-programs: $(UNIT_TESTS)
 unit: $(UNIT_TESTS)
 	tests/run-unit $(UNIT_TESTS)
 
+# Packages first: only then can anything be built. Without -j all processors are used.
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 check:
 	tools/install-deps check
-	$(MAKE) run-check
+	$(MAKE) $(JOBS) run-check
 
 check-full:
 	tools/install-deps check
-	CA_FULL=1 $(MAKE) run-check
+	CA_FULL=1 $(MAKE) $(JOBS) run-check
 
 check-asan:
 	tools/install-deps check
-	$(MAKE) SANITIZE=1 run-check
+	$(MAKE) $(JOBS) SANITIZE=1 run-check
 
-run-check: all unit
+run-check: all unit-programs
+	tests/run-unit $(UNIT_TESTS)
 	tests/run-integration $(PROGRAM) $(SHARED)
 
 lint:
 	tools/install-deps lint
-	tests/lint/run
+	$(MAKE) $(JOBS) all
+	tests/lint/run $(ARCHIVE)
 
 bench:
 	@test -x tests/bench/run || { echo 'make bench: tests/bench/run does not exist yet' >&2; exit 2; }
 	tools/install-deps bench
-	$(MAKE) all
+	$(MAKE) $(JOBS) all
 	tests/bench/run $(PROGRAM)
 
 layouts:
@@ -188,7 +195,7 @@ layouts:
 
 demo:
 	tools/install-deps demo
-	$(MAKE) all
+	$(MAKE) $(JOBS) all
 	samples/demo $(PROGRAM)
 
 # Installing
