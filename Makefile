@@ -152,7 +152,10 @@ $(BUILD)/tests/%: $(BUILD)/obj/unit/%.o $(UNIT_SHARED) $(ARCHIVE)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) -o $@ $(SANITIZERS) $(CFLAGS) $(LDFLAGS) $< $(UNIT_SHARED) $(ARCHIVE) \
-		$(LIBS) -lcmocka
+		$(WRAPPED:%=-Wl,--wrap=%) $(LIBS) -lcmocka
+
+# See tests/unit/fail_alloc.h.
+WRAPPED := malloc calloc realloc
 
 unit-programs: $(UNIT_TESTS)
 
