@@ -1,0 +1,83 @@
+/* A coroutine runtime, as the rest of coreanalyze sees one.
+ *
+ * To add a runtime: make a folder, write its ops, add one line to registry.c. (A C runtime needs no
+ * folder: write a description file, see runtimes/descriptions.) The calls come in this order:
+ *
+ *   probe      looks whether the runtime lives in the target. Cheap: symbols and sections, no walk.
+ *   collect    walks every task into the tables of tasks.h, stacks unwound, what it waits for.
+ *              A fault inside one task is a note on it and a gap, never an error. Only running out
+ *              of memory, or losing the target, is an error. Sets task.runtime to rt->index.
+ *   name       turns one interned stack into frames for people: inlined calls shown, wrappers left
+ *              out, functions, files, lines. Called once for each different stack, lazily.
+ *   heap       optional doors for reachability, see runtimes/heap.h. NULL: no proof by
+ * reachability. destroy    frees what probe made.
+ *
+ * After collect a live target runs on. What name and heap still need must be in the tables, in the
+ * runtime's own memory or in mapped files by then; heap->prepare is called before the release.
+ */
+#ifndef CA_RUNTIMES_RUNTIME_H
+#define CA_RUNTIMES_RUNTIME_H
+
+#include "runtimes/tasks.h"
+#include "symbols/modules.h"
+
+/* What a runtime may use. Everything outlives the runtime. */
+struct ca_context {
+    struct ca_target *target;
+    struct ca_modules *modules;
+    struct ca_gaps *gaps;
+    const struct ca_options *options;
+};
+
+struct ca_runtime;
+struct ca_heap_ops;
+
+/* A named frame. Text is interned in tasks->strings. */
+struct ca_frame {
+    uint64_t pc;
+    uint64_t sp; /* relative to the innermost frame of the stack */
+    const char *function, *file;
+    uint32_t line;
+    bool inlined;
+    bool runtime; /* not a site: the runtime's own, or the standard library's synchronisation */
+};
+
+struct ca_frames {
+    CA_VEC(struct ca_frame) list;
+};
+
+/* Facts about the whole process, for `info`. CA_UNKNOWN where not known. */
+struct ca_runtime_facts {
+    int64_t heap_in_use, stacks_in_use, last_gc_ns, procs, cpus;
+};
+
+struct ca_runtime_ops {
+    const char *name; /* "go"; NULL for described ones, which name themselves */
+    /* *ret NULL: not mine. An error: mine, but unreadable, and why (a version without a layout). */
+    struct ca_error *(*probe)(const struct ca_context *context, struct ca_runtime **ret);
+    struct ca_error *(*collect)(struct ca_runtime *runtime, struct ca_tasks *tasks);
+    struct ca_error *(*name_stack)(struct ca_runtime *runtime, struct ca_tasks *tasks,
+                                   const struct ca_raw_frame *frames, uint32_t count,
+                                   struct ca_frames *ret);
+    void (*facts)(struct ca_runtime *runtime, struct ca_runtime_facts *ret);
+    const struct ca_heap_ops *heap;
+    void (*destroy)(struct ca_runtime *runtime);
+};
+
+/* The common head of every runtime: first member of its own struct. */
+struct ca_runtime {
+    const struct ca_runtime_ops *ops;
+    struct ca_context context;
+    uint16_t index; /* in the session; set by it */
+    const char *name, *title, *version, *layout, *task_noun;
+    bool numeric_ids;        /* ids are plain numbers (Go); else "name:number" */
+    bool address_ids;        /* the runtime has no ids: "name:0xaddress" */
+    bool owners;             /* records who owns a lock: deadlocks can be proved */
+    int64_t counted;         /* what the runtime's own counter says; CA_UNKNOWN */
+    struct ca_runtime *next; /* a probe may find several: a list */
+};
+
+/* NULL-ended. */
+extern const struct ca_runtime_ops *const ca_runtimes[];
+
+#endif

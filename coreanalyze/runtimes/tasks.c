@@ -1,0 +1,150 @@
+#include "runtimes/tasks.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/map.h"
+
+void ca_tasks_deinit(struct ca_tasks *tasks)
+{
+    ca_vec_deinit(&tasks->list);
+    ca_vec_deinit(&tasks->waits);
+    ca_vec_deinit(&tasks->cases);
+    ca_vec_deinit(&tasks->sites);
+    ca_vec_deinit(&tasks->labels);
+    ca_vec_deinit(&tasks->notes);
+    ca_stacks_deinit(&tasks->stacks);
+    ca_strings_deinit(&tasks->strings);
+    ca_map_deinit(&tasks->site_index);
+}
+
+struct ca_case ca_case_unknown(uint64_t address, enum ca_direction direction)
+{
+    return (struct ca_case){.address = address,
+                            .direction = direction,
+                            .closed = -1,
+                            .capacity = CA_UNKNOWN,
+                            .length = CA_UNKNOWN,
+                            .senders = CA_UNKNOWN,
+                            .receivers = CA_UNKNOWN};
+}
+
+struct ca_wait ca_wait_unknown(enum ca_wait_kind kind)
+{
+    return (struct ca_wait){.kind = kind,
+                            .channel = ca_case_unknown(0, CA_DIRECTION_UNKNOWN),
+                            .owner = CA_NONE,
+                            .waiters = CA_UNKNOWN,
+                            .counter = CA_UNKNOWN,
+                            .fd = CA_UNKNOWN,
+                            .deadline_ns = CA_UNKNOWN};
+}
+
+uint32_t ca_tasks_site(struct ca_tasks *tasks, const struct ca_site *site)
+{
+    uint64_t key = site->pc;
+    if (!key)
+        key = ca_hash_u64((uintptr_t)site->function) ^ ca_hash_u64((uintptr_t)site->file + 1) ^
+              site->line;
+    uint64_t *slot = ca_map_put(&tasks->site_index, key, NULL);
+    if (!slot)
+        return CA_NONE;
+    if (!*slot) {
+        if (tasks->sites.len >= CA_NONE - 1 || !ca_vec_push(&tasks->sites, *site))
+            return CA_NONE;
+        *slot = tasks->sites.len;
+    }
+    return (uint32_t)*slot - 1;
+}
+
+bool ca_tasks_note(struct ca_tasks *tasks, uint32_t task, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    const char *interned = ca_strings_intern(&tasks->strings, text, sizeof(text));
+    return interned && ca_vec_push(&tasks->notes, (struct ca_note){task, interned});
+}
+
+static int compare(const void *a, const void *b, void *arg)
+{
+    const struct ca_tasks *tasks = arg;
+    const struct ca_task *x = &tasks->list.data[*(const uint32_t *)a];
+    const struct ca_task *y = &tasks->list.data[*(const uint32_t *)b];
+    if (x->runtime != y->runtime)
+        return x->runtime < y->runtime ? -1 : 1;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
+}
+
+static int compare_note(const void *a, const void *b, void *arg)
+{
+    (void)arg;
+    const struct ca_note *x = a, *y = b;
+    return x->task < y->task ? -1 : x->task > y->task;
+}
+
+static int compare_label(const void *a, const void *b, void *arg)
+{
+    (void)arg;
+    const struct ca_label *x = a, *y = b;
+    if (x->task != y->task)
+        return x->task < y->task ? -1 : 1;
+    return strcmp(x->key, y->key);
+}
+
+static bool sorted(const struct ca_tasks *tasks)
+{
+    for (size_t i = 1; i < tasks->list.len; i++) {
+        uint32_t pair[2] = {(uint32_t)i - 1, (uint32_t)i};
+        if (compare(&pair[0], &pair[1], (void *)tasks) > 0)
+            return false;
+    }
+    return true;
+}
+
+static bool reorder(struct ca_tasks *tasks)
+{
+    size_t count = tasks->list.len;
+    uint32_t *order = malloc(count * sizeof(*order));
+    uint32_t *place = malloc(count * sizeof(*place));
+    struct ca_task *moved = malloc(count * sizeof(*moved));
+    bool ok = order && place && moved;
+    if (ok) {
+        for (size_t i = 0; i < count; i++)
+            order[i] = (uint32_t)i;
+        qsort_r(order, count, sizeof(*order), compare, tasks);
+        for (size_t i = 0; i < count; i++) {
+            moved[i] = tasks->list.data[order[i]];
+            place[order[i]] = (uint32_t)i;
+        }
+        memcpy(tasks->list.data, moved, count * sizeof(*moved));
+        for (size_t i = 0; i < tasks->notes.len; i++)
+            tasks->notes.data[i].task = place[tasks->notes.data[i].task];
+        for (size_t i = 0; i < tasks->labels.len; i++)
+            tasks->labels.data[i].task = place[tasks->labels.data[i].task];
+        for (size_t i = 0; i < tasks->waits.len; i++)
+            if (tasks->waits.data[i].owner != CA_NONE)
+                tasks->waits.data[i].owner = place[tasks->waits.data[i].owner];
+    }
+    free(order);
+    free(place);
+    free(moved);
+    return ok;
+}
+
+bool ca_tasks_sort(struct ca_tasks *tasks)
+{
+    if (tasks->list.len && !sorted(tasks) && !reorder(tasks))
+        return false;
+    if (tasks->notes.len)
+        qsort_r(tasks->notes.data, tasks->notes.len, sizeof(struct ca_note), compare_note, NULL);
+    if (tasks->labels.len)
+        qsort_r(tasks->labels.data, tasks->labels.len, sizeof(struct ca_label), compare_label,
+                NULL);
+    return true;
+}

@@ -1,0 +1,159 @@
+/* The tables that a runtime fills: tasks, what they wait for, where they were made, their stacks.
+ * Analysis and output read nothing else of a target.
+ */
+#ifndef CA_RUNTIMES_TASKS_H
+#define CA_RUNTIMES_TASKS_H
+
+#include "base/map.h"
+#include "base/strings.h"
+#include "coreanalyze.h"
+#include "unwind/stacks.h"
+
+#define CA_NONE UINT32_MAX
+
+enum ca_state {
+    CA_STATE_RUNNING,
+    CA_STATE_RUNNABLE,
+    CA_STATE_WAITING,
+    CA_STATE_SYSCALL,
+    CA_STATE_PREEMPTED,
+    CA_STATE_DEAD,
+};
+
+enum ca_wait_kind {
+    CA_WAIT_UNKNOWN, /* parked, but what for could not be told: JSON null */
+    CA_WAIT_CHANNEL,
+    CA_WAIT_SELECT,
+    CA_WAIT_MUTEX,
+    CA_WAIT_RWMUTEX,
+    CA_WAIT_WAITGROUP,
+    CA_WAIT_COND,
+    CA_WAIT_SEMAPHORE,
+    CA_WAIT_TIMER, /* a receive that only a timer ends */
+    CA_WAIT_SLEEP,
+    CA_WAIT_IO,
+    CA_WAIT_JOIN,
+    CA_WAIT_EVENT,
+    CA_WAIT_NOTHING, /* select {}, nil channels are CA_WAIT_CHANNEL with address 0 */
+};
+
+enum ca_direction {
+    CA_DIRECTION_UNKNOWN,
+    CA_DIRECTION_SEND,
+    CA_DIRECTION_RECEIVE,
+};
+
+/* One channel, or one case of a select. */
+struct ca_case {
+    uint64_t address; /* 0: nil */
+    enum ca_direction direction;
+    int closed;                                   /* -1: not known */
+    int64_t capacity, length, senders, receivers; /* CA_UNKNOWN */
+    bool timer;                                   /* a timer will end it */
+};
+
+struct ca_wait {
+    enum ca_wait_kind kind;
+    bool has_address;
+    struct ca_case channel; /* address holds the object's for every kind */
+    uint32_t first_case, case_count;
+    uint32_t owner; /* index of a task, CA_NONE; runtimes may fill it with what they know early */
+    int64_t waiters, counter, fd, deadline_ns; /* CA_UNKNOWN */
+    bool ends_by_timer;                        /* a deadline, or a case that a timer ends */
+};
+
+/* A place in the program, by text. */
+struct ca_site {
+    const char *function, *file; /* interned; NULL: not known */
+    uint32_t line;               /* 0: not known */
+    uint64_t pc;                 /* 0: not known */
+};
+
+enum ca_known_from {
+    CA_KNOWN_NOT,
+    CA_KNOWN_PC,
+    CA_KNOWN_TEXT,
+    CA_KNOWN_BACKTRACE,
+    CA_KNOWN_CREATOR,
+    CA_KNOWN_ENTRY,
+    CA_KNOWN_RECORDED,
+};
+
+/* Task flags. */
+enum {
+    CA_TASK_SYSTEM = 1,     /* the runtime's own */
+    CA_TASK_MAIN = 2,       /* the main task: may wait for ever */
+    CA_TASK_PROOF_ROOT = 4, /* waiting, but not for something that a proof can speak about */
+};
+
+enum ca_verdict {
+    CA_VERDICT_LEAKED,
+    CA_VERDICT_SUSPECT,
+    CA_VERDICT_WAITING,
+    CA_VERDICT_ACTIVE,
+    CA_VERDICT_SYSTEM,
+    CA_VERDICT_COUNT,
+};
+
+struct ca_task {
+    uint64_t number;  /* the runtime's own id; without ids: the address */
+    uint64_t address; /* of the task's struct */
+    uint16_t runtime; /* index in the session */
+    uint8_t state;    /* enum ca_state */
+    uint8_t flags;
+    uint8_t known_from;        /* enum ca_known_from */
+    uint8_t verdict;           /* enum ca_verdict: set by analysis */
+    uint8_t rule;              /* enum ca_rule, analysis/verdict.h */
+    uint8_t proof;             /* enum ca_proof, analysis/verdict.h */
+    const char *reason, *name; /* interned; NULL: none */
+    int64_t since_ns;          /* time passed; CA_UNKNOWN */
+    int64_t thread;            /* CA_UNKNOWN */
+    uint32_t wait;             /* in waits, or CA_NONE */
+    uint32_t stack;            /* in stacks, or CA_STACK_NONE */
+    uint64_t sp;               /* of the innermost frame */
+    uint32_t entry, created;   /* in sites, or CA_NONE */
+    uint64_t created_by;       /* number of the creator, 0: not known */
+    uint64_t stack_low, stack_high;
+    uint32_t defers; /* pending deferred calls at one place, where the runtime has them */
+    uint32_t group;  /* in the findings, or CA_NONE */
+};
+
+struct ca_label {
+    uint32_t task;
+    const char *key, *value;
+};
+
+struct ca_note {
+    uint32_t task;
+    const char *text;
+};
+
+struct ca_tasks {
+    CA_VEC(struct ca_task) list;
+    CA_VEC(struct ca_wait) waits;
+    CA_VEC(struct ca_case) cases;
+    CA_VEC(struct ca_site) sites;
+    CA_VEC(struct ca_label) labels; /* by task, ascending */
+    CA_VEC(struct ca_note) notes;   /* by task, ascending after ca_tasks_sort */
+    struct ca_stacks stacks;
+    struct ca_strings strings;
+    struct ca_map site_index; /* pc -> site + 1 */
+};
+
+void ca_tasks_deinit(struct ca_tasks *tasks);
+
+/* A wait with everything unknown. */
+struct ca_wait ca_wait_unknown(enum ca_wait_kind kind);
+struct ca_case ca_case_unknown(uint64_t address, enum ca_direction direction);
+
+/* The site's index; equal pcs share one. CA_NONE: no memory. */
+uint32_t ca_tasks_site(struct ca_tasks *tasks, const struct ca_site *site);
+
+/* A note on a task, for a person; text is interned. */
+bool ca_tasks_note(struct ca_tasks *tasks, uint32_t task, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Sorts tasks by runtime and number and renumbers labels and notes. */
+bool ca_tasks_sort(struct ca_tasks *tasks);
+
+#endif
