@@ -88,8 +88,10 @@ class Trace:
 
 
 HEX = r"0x[0-9a-f]+"
+# Labels stand inside the brackets in Go 1.26, behind them in 1.27.
 HEADER = re.compile(
-    rf"goroutine (\d+)(?: gp=({HEX}|nil) m=(nil|-?\d+)(?: mp=({HEX}|nil))?)? \[([^\]]*)\](?: \{{(.*)\}})?:"
+    rf"goroutine (\d+)(?: gp=({HEX}|nil) m=(nil|-?\d+)(?: mp=({HEX}|nil))?)? "
+    r"\[([^\]{]*?)(?: labels:\{(.*)\})?\](?: \{(.*)\})?:"
 )
 LOCATION = re.compile(
     rf"\t(.+):(-?\d+)(?: \+({HEX}))?(?: fp=({HEX}) sp=({HEX}) pc=({HEX}))?"
@@ -166,7 +168,7 @@ class _Parser:
         self.trace.systems.append(stack)
 
     def begin(self, header):
-        number, address, m, _, status, labels = header.groups()
+        number, address, m, _, status, within, behind = header.groups()
         g = Goroutine(id=int(number), section=self.trace.sections)
         g.address = int(address, 16) if address and address != "nil" else None
         g.m = int(m) if m and m != "nil" else None
@@ -176,6 +178,7 @@ class _Parser:
             self.state_word(g, word)
         g.leaked, g.status = _without(g.status, " (leaked)")
         g.scan, g.status = _without(g.status, " (scan)")
+        labels = behind if within is None else within
         if labels is not None:
             g.labels = _labels(labels, self)
         g.first = not self.trace.goroutines and not self.trace.systems
@@ -266,6 +269,8 @@ def _unquoted(word):
 
     def one(match):
         code = match.group(1)
+        if code[0] == "x" and int(code[1:], 16) >= 0x80:
+            return "\ufffd"  # a byte that is no UTF-8 (runtime/print.go, printquoted)
         if code[0] in "xuU":
             return chr(int(code[1:], 16))
         return escapes.get(code, code)

@@ -16,9 +16,9 @@ func main() {
 	waits()
 	states()
 	frames()
+	sample.Settle()
 	if len(os.Args) > 1 && os.Args[1] == "spin" {
 		spinners()
 	}
-	sample.Settle()
 	sample.Die()
 }

@@ -65,9 +65,12 @@ func makeGarbage(started chan struct{}) {
 
 var spins int64
 
-// spinners are goroutines that never come to rest.
+// spinners start a goroutine that never comes to rest. From then on a collection may never end.
 func spinners() {
 	go spin()
+	for atomic.LoadInt64(&spins) == 0 {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func spin() {

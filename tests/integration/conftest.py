@@ -1,0 +1,136 @@
+"""What the integration tests share: the program under test, the toolchains, and the counts that
+are printed at the end of the run."""
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import build
+import crash
+import strictjson
+import toolchains
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--full", action="store_true", help="every toolchain and shape (also: CA_FULL=1)"
+    )
+
+
+def is_full(config):
+    return config.getoption("--full") or os.environ.get("CA_FULL", "") not in ("", "0")
+
+
+def pytest_generate_tests(metafunc):
+    if "toolchain_name" in metafunc.fixturenames:
+        metafunc.parametrize("toolchain_name", toolchains.wanted(is_full(metafunc.config)))
+
+
+class Record:
+    """Counts over the whole run. `missing` are the toolchains that were not there, with the
+    reason and the tests it cost; `rules` the exceptions that comparisons made use of."""
+
+    def __init__(self):
+        self.missing = {}
+        self.skipped = Counter()
+        self.rules = Counter()
+        self.goroutines = self.frames = self.crashes = 0
+
+
+RECORD = Record()
+
+
+@pytest.fixture(scope="session")
+def record():
+    return RECORD
+
+
+def pytest_terminal_summary(terminalreporter):
+    write = terminalreporter.write_line
+    if RECORD.crashes:
+        write(
+            f"truth: {RECORD.crashes} crashes, {RECORD.goroutines} goroutines, "
+            f"{RECORD.frames} frames compared with what Go printed"
+        )
+    for rule, count in sorted(RECORD.rules.items()):
+        write(f"  exception {rule}: {count}")
+    for name, why in RECORD.missing.items():
+        write(f"toolchain {name} is missing, {RECORD.skipped[name]} tests skipped: {why}")
+
+
+@pytest.fixture(scope="session")
+def full(request):
+    return is_full(request.config)
+
+
+@pytest.fixture
+def toolchain(toolchain_name):
+    """A toolchain of tests/versions.txt. One that cannot be had is skipped and counted; where
+    CI=true it is a failure."""
+    try:
+        return toolchains.find(toolchain_name)
+    except toolchains.Missing as error:
+        RECORD.missing[toolchain_name] = str(error)
+        RECORD.skipped[toolchain_name] += 1
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"toolchain {toolchain_name}: {error}")
+        pytest.skip(f"toolchain {toolchain_name}: {error}")
+
+
+class Program:
+    """The command under test."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def run(self, *arguments, timeout=60):
+        """Run it with ARGUMENTS: a CompletedProcess with bytes in stdout and stderr."""
+        return subprocess.run(
+            [str(self.path), *map(str, arguments)],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False,
+        )
+
+    def json(self, *arguments, timeout=60):
+        """The document it prints with --format json. Exit status 0 and 1 are answers."""
+        done = self.run(*arguments, "--format", "json", timeout=timeout)
+        what = f"coreanalyze {' '.join(map(str, arguments))}"
+        if done.returncode not in (0, 1):
+            pytest.fail(f"{what}: status {done.returncode}: {done.stderr.decode(errors='replace')}")
+        try:
+            return strictjson.loads(done.stdout)
+        except strictjson.NotJSON as error:
+            pytest.fail(f"{what}: not JSON: {error}")
+
+
+@pytest.fixture(scope="session")
+def coreanalyze():
+    path = Path(os.environ.get("CA_BINARY") or ROOT / "build" / "coreanalyze")
+    if not path.exists():
+        pytest.fail(f"{path} is not built: run make, or say in CA_BINARY where it is")
+    return Program(path)
+
+
+@pytest.fixture
+def crashed(tmp_path):
+    """A function that builds a sample, lets it crash and gives the Crash. The cores go when the
+    test has passed, or is over."""
+    folders = []
+
+    def one(toolchain, program, *arguments, shape="plain", die="panic", godebug="", **options):
+        binary = build.build(toolchain, program, shape)
+        folder = tmp_path / f"run{len(folders)}"
+        folders.append(folder)
+        env = {"SAMPLE_DIE": die, "GODEBUG": godebug, **options.pop("env", {})}
+        result = crash.run(binary, arguments, folder, env, **options)
+        assert result.core is not None, f"no core; it printed:\n{result.stderr[-2000:]}"
+        return result
+
+    yield one
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

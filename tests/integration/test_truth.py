@@ -1,0 +1,111 @@
+"""Every goroutine as Go itself prints it: number, status, age, stack, creation."""
+
+import concurrent.futures
+
+import pytest
+
+import build
+import compare
+import crash
+import gotrace
+import toolchains
+
+# (program, arguments, how it dies, GODEBUG). Dying by a signal makes each thread print its own
+# goroutine. Without preemption by signals a loop goes on running while the others are printed.
+EVERY = "tracebackancestors=5,tracebacklabels=1"
+RUNS = {
+    "all-panic": ("all", (), "panic", ""),
+    "all-abort": ("all", (), "abort", EVERY),
+    "repaired-quit": ("all", ("repaired",), "quit", ""),
+    "shapes-panic": ("shapes", (), "panic", EVERY),
+    "shapes-quit": ("shapes", (), "quit", ""),
+    "shapes-spin": ("shapes", ("spin",), "quit", "asyncpreemptoff=1"),
+    "cgo-panic": ("cgo", (), "panic", ""),
+    "cgo-quit": ("cgo", (), "quit", EVERY),
+    "many-panic": ("many", ("2000",), "panic", ""),
+}
+AGE = 75
+SHOWN = 40
+
+
+def check(coreanalyze, record, toolchain, crashed):
+    """Compare the trace and the core of one crash; fails with the differences."""
+    trace = gotrace.parse(crashed.stderr)
+    document = coreanalyze.json("tasks", crashed.core, "--exe", crashed.binary)
+    result = compare.Comparison(trace, document, toolchain.minor)
+    record.crashes += 1
+    record.goroutines += result.goroutines
+    record.frames += result.frames
+    record.rules.update(result.rules)
+    assert result.goroutines > 0
+    if result.differences:
+        shown = "\n".join(result.differences[:SHOWN])
+        pytest.fail(f"{len(result.differences)} differences:\n{shown}", pytrace=False)
+    return document
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_plain(coreanalyze, record, toolchain, crashed, run):
+    program, arguments, die, godebug = RUNS[run]
+    check(coreanalyze, record, toolchain,
+          crashed(toolchain, program, *arguments, die=die, godebug=godebug))
+
+
+# A program without its symbols needs layouts that do not come from it.
+@pytest.mark.parametrize("shape", [shape for shape in build.SHAPES if shape != "plain"])
+def test_shapes(coreanalyze, record, toolchain, crashed, full, shape):
+    if not full and shape not in ("pie", "trimpath"):
+        pytest.skip("make check-full has the stripped shapes")
+    check(coreanalyze, record, toolchain, crashed(toolchain, "shapes", shape=shape))
+
+
+def test_gcore(coreanalyze, record, crashed):
+    """A core that gdb wrote."""
+    own = _own()
+    check(coreanalyze, record, own, crashed(own, "shapes", writer="gcore"))
+
+
+def test_executable_is_found_from_the_core(coreanalyze, crashed):
+    crash_ = crashed(_own(), "all")
+    named = coreanalyze.json("tasks", crash_.core, "--exe", crash_.binary)
+    found = coreanalyze.json("tasks", crash_.core)
+    assert named["tasks"] == found["tasks"]
+
+
+def _own():
+    try:
+        return toolchains.find("own")
+    except toolchains.Missing as error:
+        pytest.fail(str(error))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def aged(full, tmp_path_factory):
+    """Programs whose goroutines wait for more than a minute, beside the other tests: futures of
+    Crash by the name of the toolchain."""
+    pool = concurrent.futures.ThreadPoolExecutor(16)
+    runs = {}
+    for name in toolchains.wanted(True) if full else ["own"]:
+        try:
+            toolchain = toolchains.find(name)
+        except toolchains.Missing:
+            continue
+        binary = build.build(toolchain, "shapes")
+        env = {"SAMPLE_DIE": "panic", "SAMPLE_AGE": f"{AGE}s", "GODEBUG": ""}
+        folder = tmp_path_factory.mktemp("aged")
+        runs[name] = toolchain, pool.submit(crash.run, binary, (), folder, env)
+    yield runs
+    for _, future in runs.values():
+        core = future.result().core
+        if core:
+            core.unlink()
+    pool.shutdown()
+
+
+def test_minutes(coreanalyze, record, aged):
+    assert aged, "no toolchain at all"
+    for toolchain, future in aged.values():
+        crashed = future.result()
+        assert crashed.core, crashed.stderr[-2000:]
+        assert any(g.minutes for g in gotrace.parse(crashed.stderr).goroutines)
+        check(coreanalyze, record, toolchain, crashed)
