@@ -212,6 +212,7 @@ install: all
 	ln -sf libcoreanalyze.so.$(VERSION) $(DESTDIR)$(libdir)/libcoreanalyze.so.$(SOVERSION)
 	ln -sf libcoreanalyze.so.$(VERSION) $(DESTDIR)$(libdir)/libcoreanalyze.so
 	install -m 644 coreanalyze/coreanalyze.h $(DESTDIR)$(includedir)/
+	install -D -m 644 coreanalyze/describe.h $(DESTDIR)$(includedir)/coreanalyze/describe.h
 	install -d $(DESTDIR)$(datadir)/coreanalyze/runtimes
 	for f in $(DESCRIPTIONS); do \
 		install -m 644 $$f $(DESTDIR)$(datadir)/coreanalyze/runtimes/ || exit 1; done
@@ -222,10 +223,13 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/coreanalyze $(DESTDIR)$(libdir)/libcoreanalyze.so \
 		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(SOVERSION) \
-		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(VERSION) $(DESTDIR)$(includedir)/coreanalyze.h
+		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(VERSION) \
+		$(DESTDIR)$(includedir)/coreanalyze.h $(DESTDIR)$(includedir)/coreanalyze/describe.h
 	rm -rf $(DESTDIR)$(datadir)/coreanalyze
 
 clean:
 	rm -rf build
+
+-include samples/samples.mk
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
