@@ -35,6 +35,10 @@ class Toolchain:
         """The environment in which this toolchain builds, and calls in no other one."""
         env = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-buildvcs=false", GOWORK="off")
         env.pop("GOROOT", None)
+        if self.minor < 21:
+            # These were not made to live in the module cache: their index of it would hold
+            # their own standard library too, and lead nowhere.
+            env["GODEBUG"] = "goindex=0"
         return env
 
 
