@@ -60,7 +60,7 @@ def _unlimited_core():
 
 def _run_in_gdb(binary, arguments, folder, env, timeout):
     """The same under gdb, which stops the program at its last SIGABRT and writes the core."""
-    out, err, core = folder / "stdout", folder / "stderr", folder / "core"
+    out, err, raw = folder / "stdout", folder / "stderr", folder / "core.raw"
     command = [
         "gdb", "-nx", "-batch",
         "-ex", "set startup-with-shell on",
@@ -71,12 +71,18 @@ def _run_in_gdb(binary, arguments, folder, env, timeout):
     if env.get("SAMPLE_DIE") == "abort":
         # The first SIGABRT is the one that makes the runtime print and abort.
         command += ["-ex", "continue"]
-    command += ["-ex", f"gcore {core}", "-ex", "kill", str(binary)]
+    command += ["-ex", f"gcore {raw}", "-ex", "kill", str(binary)]
     env = dict(env, SHELL="/bin/sh")
     subprocess.run(
         command, cwd=folder, env=env, stdin=subprocess.DEVNULL, timeout=timeout,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )
+    # gdb writes out what the program has only reserved, more than a GB: without the holes it is
+    # a few MB.
+    core = folder / "core"
+    if raw.exists():
+        subprocess.run(["cp", "--sparse=always", str(raw), str(core)], check=True)
+        raw.unlink()
     texts = _texts(out, err) if out.exists() and err.exists() else ("", "")
     return Crash(binary, core if core.exists() else None, *texts, -signal.SIGABRT, "gcore")
 
