@@ -22,6 +22,9 @@ RUNS = {
     "shapes-spin": ("shapes", ("spin",), "quit", "asyncpreemptoff=1"),
     "cgo-panic": ("cgo", (), "panic", ""),
     "cgo-quit": ("cgo", (), "quit", EVERY),
+    "cgo-fault": ("cgo", (), "fault", ""),
+    "shapes-fault": ("shapes", (), "fault", ""),
+    "shapes-throw": ("shapes", (), "throw", ""),
     "many-panic": ("many", ("2000",), "panic", ""),
 }
 AGE = 75

@@ -6,6 +6,8 @@
 //	panic  (default) the main goroutine panics
 //	quit   SIGQUIT: every thread prints its own goroutine
 //	abort  SIGABRT
+//	fault  a nil pointer is followed
+//	throw  a fatal error of the runtime's, which nothing can recover from
 //	wait   prints "ready" and sleeps, for tests of live processes
 //	exit   ends in order
 //
@@ -17,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -46,6 +49,12 @@ func Die() {
 		kill(syscall.SIGQUIT)
 	case "abort":
 		kill(syscall.SIGABRT)
+	case "fault":
+		var nothing *struct{ value int }
+		nothing.value = 1
+	case "throw":
+		var mu sync.Mutex
+		mu.Unlock()
 	case "wait":
 		fmt.Println("ready")
 		time.Sleep(time.Hour)
