@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/gaps.h"
@@ -90,6 +91,7 @@ struct ca_target {
     void (*release)(struct ca_target *target); /* lets a live target run on; NULL: nothing to do */
     void (*destroy)(struct ca_target *target); /* frees `self`, not the target */
     void *self;
+    bool mappings_whole; /* nothing is there outside the mappings: load is not asked */
 
     size_t last_segment;  /* where the last read was found */
     struct ca_map chunks; /* address / chunk size -> index in chunk_data, plus 1; 0: not there */
@@ -113,8 +115,26 @@ struct ca_error *ca_target_from_ops(const struct ca_target_ops *ops, void *arg,
 void ca_target_release(struct ca_target *target);
 void ca_target_destroy(struct ca_target *target);
 
+/* An empty target of this kind, everything unknown; NULL: no memory. For core.c, live.c and
+ * callback.c, and for tests. */
+struct ca_target *ca_target_create(enum ca_target_kind kind);
+
+bool ca_target_read_slow(struct ca_target *target, uint64_t address, void *buffer, size_t size);
+
 /* Copies exactly size bytes; false when any of them is not there. Hot path: no error object. */
-bool ca_target_read(struct ca_target *target, uint64_t address, void *buffer, size_t size);
+static inline bool ca_target_read(struct ca_target *target, uint64_t address, void *buffer,
+                                  size_t size)
+{
+    if (target->last_segment < target->segments.len) {
+        const struct ca_segment *last = &target->segments.data[target->last_segment];
+        uint64_t at = address - last->start, have = last->end - last->start;
+        if (at < have && size <= have - at) {
+            memcpy(buffer, last->bytes + at, size);
+            return true;
+        }
+    }
+    return ca_target_read_slow(target, address, buffer, size);
+}
 
 /* The same with an error that names the address and says whether the core was cut. */
 struct ca_error *ca_target_fetch(struct ca_target *target, uint64_t address, void *buffer,
