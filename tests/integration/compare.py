@@ -142,18 +142,22 @@ class Comparison:
 
     def _without_dying(self, g, frames):
         """Only a goroutine that its own thread printed has more calls above what it printed."""
-        if not (g.first or g.section) or not g.frames:
-            return frames
-        pcs = [frame["pc"] for frame in frames if not frame["inlined"]]
         start = next((frame.pc for frame in g.frames if not frame.inlined), None)
-        if start is None or not pcs or pcs[0] == hex(start):
+        if start is None or not (g.first or g.section):
             return frames
-        skipped = 0
-        while skipped < len(frames) and (frames[skipped]["function"] or "").split(".abi")[0] in DYING:
-            skipped += 1
-        if skipped:
-            self._rule("dying")
-        return frames[skipped:]
+        above = 0
+        for index, frame in enumerate(frames):
+            if not frame["inlined"] and frame["pc"] == hex(start):
+                break
+            if not frame["inlined"]:
+                above = index + 1
+        else:
+            return frames
+        if all(_plain(frame["function"]) in DYING for frame in frames[:above]):
+            if above:
+                self._rule("dying")
+            return frames[above:]
+        return frames
 
     def _without_elided(self, g, frames):
         if g.elided is None:
@@ -166,6 +170,11 @@ class Comparison:
                 self._say(g.id, f"Go left frames out after {index}, ours are {len(frames)}")
             return frames[:index]
         return frames[:index] + frames[index + count:]
+
+
+def _plain(function):
+    """Without what the linker adds for one of two calling conventions."""
+    return (function or "").split(".abi")[0]
 
 
 def _last_of_each(trace):

@@ -152,6 +152,17 @@ def test_compare_accepts_what_is_equal():
     assert _differences() == []
 
 
+def _above(tasks, *names):
+    for index, name in enumerate(names):
+        tasks[0]["frames"].insert(
+            index, {"function": name, "file": "x", "line": 1, "inlined": False, "pc": hex(index)})
+
+
+def test_compare_knows_how_a_program_dies():
+    assert _differences(lambda tasks: _above(tasks, "runtime.raise.abi0", "runtime.crash")) == []
+    assert _differences(lambda tasks: _above(tasks, "runtime.raise.abi0", "main.f")) != []
+
+
 @pytest.mark.parametrize("change", [
     lambda tasks: tasks.clear(),
     lambda tasks: tasks.append(dict(tasks[0], id="2")),
