@@ -2,7 +2,8 @@
 // in opposite directions wait for each other for ever. Repaired: always the lower address first.
 //
 // expect: count=1200 reason="mutex lock" verdict=leaked proof=deadlock final=leaked
-// pattern=deadlock-cycle site=transfer account: leak=1201 repaired=1
+//     pattern=deadlock-cycle site=transfer
+// account: leak=1201 repaired=1
 #include <stdlib.h>
 
 #include "sample.h"

@@ -2,7 +2,8 @@
 // a channel that nobody receives from any more. Repaired: the channel has room for all answers.
 //
 // expect: count=1200 reason="chan send" verdict=suspect rule=threshold threshold=1000 final=leaked
-// pattern=forgotten-sender site=backend account: leak=1201 repaired=1
+//     pattern=forgotten-sender site=backend
+// account: leak=1201 repaired=1
 #include "sample.h"
 
 static void backend(void *answers)
