@@ -205,13 +205,16 @@ demo:
 
 PYTHON_ROOMS := gdb lldb coreanalyze/python
 
+# The header is used as <coreanalyze/coreanalyze.h>; it finds base/error.h beside itself.
 install: all
-	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir) $(DESTDIR)$(includedir)
+	@test -x $(PROGRAM) || { echo 'make install: there is no command to install yet' >&2; exit 2; }
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)
 	install -m 755 $(PROGRAM) $(DESTDIR)$(bindir)/coreanalyze
 	install -m 755 $(SHARED).$(VERSION) $(DESTDIR)$(libdir)/
 	ln -sf libcoreanalyze.so.$(VERSION) $(DESTDIR)$(libdir)/libcoreanalyze.so.$(SOVERSION)
 	ln -sf libcoreanalyze.so.$(VERSION) $(DESTDIR)$(libdir)/libcoreanalyze.so
-	install -m 644 coreanalyze/coreanalyze.h $(DESTDIR)$(includedir)/
+	install -D -m 644 coreanalyze/coreanalyze.h $(DESTDIR)$(includedir)/coreanalyze/coreanalyze.h
+	install -D -m 644 coreanalyze/base/error.h $(DESTDIR)$(includedir)/coreanalyze/base/error.h
 	install -D -m 644 coreanalyze/describe.h $(DESTDIR)$(includedir)/coreanalyze/describe.h
 	install -d $(DESTDIR)$(datadir)/coreanalyze/runtimes
 	for f in $(DESCRIPTIONS); do \

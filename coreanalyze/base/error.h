@@ -10,6 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum ca_error_code {
     CA_ERROR_NOMEM = 1,   /* no memory left in this process */
     CA_ERROR_INVALID,     /* the call itself was wrong */
@@ -47,5 +51,9 @@ struct ca_error *ca_error_prefix(struct ca_error *error, const char *format, ...
 
 /* NULL is allowed and does nothing. */
 void ca_error_destroy(struct ca_error *error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
