@@ -55,6 +55,8 @@ struct ca_options {
     bool no_stop; /* live: read without stopping */
     ca_progress_fn *progress;
     void *progress_arg;
+    bool hold; /* live: stands still until the session is destroyed, so that ca_session_locals and
+                * ca_session_export_core can read what the analysis did not need */
 };
 
 /* A core file. The session keeps the file mapped until it is destroyed. */
@@ -73,7 +75,8 @@ struct ca_regs {
 };
 
 /* A target in somebody else's hands (a debugger's). All calls happen on the caller's thread, while
- * the open call runs. */
+ * a call with the session runs; ops and arg must live as long as the session, and the target stand
+ * still. */
 struct ca_target_ops {
     size_t size; /* sizeof(struct ca_target_ops) */
     /* Reads exactly size bytes; false when any is not there. */
@@ -261,6 +264,35 @@ struct ca_thread_info {
 };
 size_t ca_session_thread_count(const struct ca_session *session);
 bool ca_session_thread(const struct ca_session *session, size_t i, struct ca_thread_info *ret);
+
+/* The registers of one frame of a parked task: pc and sp always, what else is known. Frame 0 is the
+ * innermost; an inlined frame has those of the frame it lies in. For a debugger that unwinds on
+ * from there. CA_ERROR_NOT_FOUND: no such frame. */
+struct ca_error *ca_session_frame_regs(struct ca_session *session, size_t i, size_t frame,
+                                       struct ca_regs *ret);
+
+/* A local variable or argument of a frame, read by the debug information. */
+struct ca_local_info {
+    const char *name, *type; /* type NULL: not known */
+    const char *value;       /* NULL: not there, see why */
+    const char *why;         /* "optimised out", "not readable"; NULL with a value */
+    bool argument;
+};
+/* In the order of their declaration; borrowed until the next call. CA_ERROR_NOT_FOUND: no such
+ * frame; CA_ERROR_UNSUPPORTED: no debug information there, and what would help. */
+struct ca_error *ca_session_locals(struct ca_session *session, size_t i, size_t frame,
+                                   const struct ca_local_info **ret, size_t *count);
+
+/* Writes a core in which every parked task is a thread of its own, for any debugger. */
+struct ca_export_options {
+    size_t size;         /* sizeof(struct ca_export_options) */
+    const char *verdict; /* comma-separated verdicts to export; NULL: all */
+    const char *group;   /* an id: only the tasks of its group; NULL: all */
+    bool overwrite;      /* an existing file; the input never is */
+};
+/* *count: tasks written as threads. out appears whole or not at all. */
+struct ca_error *ca_session_export_core(struct ca_session *session, const char *out,
+                                        const struct ca_export_options *options, size_t *count);
 
 struct ca_memory_info {
     int64_t heap_in_use, stacks_in_use, last_gc_ns; /* last_gc_ns: time passed since */

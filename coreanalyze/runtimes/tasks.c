@@ -14,6 +14,8 @@ void ca_tasks_deinit(struct ca_tasks *tasks)
     ca_vec_deinit(&tasks->sites);
     ca_vec_deinit(&tasks->labels);
     ca_vec_deinit(&tasks->notes);
+    ca_vec_deinit(&tasks->regs);
+    ca_vec_deinit(&tasks->reg_values);
     ca_stacks_deinit(&tasks->stacks);
     ca_strings_deinit(&tasks->strings);
     ca_map_deinit(&tasks->site_index);
@@ -67,6 +69,39 @@ bool ca_tasks_note(struct ca_tasks *tasks, uint32_t task, const char *format, ..
     va_end(args);
     const char *interned = ca_strings_intern(&tasks->strings, text, sizeof(text));
     return interned && ca_vec_push(&tasks->notes, (struct ca_note){task, interned});
+}
+
+bool ca_tasks_save_regs(struct ca_tasks *tasks, uint32_t task, const struct ca_regs *regs)
+{
+    struct ca_saved_regs saved = {task, regs->known, tasks->reg_values.len};
+    for (unsigned i = 0; i < CA_REGS_MAX; i++)
+        if (regs->known >> i & 1 && !ca_vec_push(&tasks->reg_values, regs->value[i]))
+            return false;
+    return ca_vec_push(&tasks->regs, saved);
+}
+
+static int compare_regs(const void *a, const void *b)
+{
+    const struct ca_saved_regs *x = a, *y = b;
+    return x->task < y->task ? -1 : x->task > y->task;
+}
+
+bool ca_tasks_saved_regs(const struct ca_tasks *tasks, uint32_t task, struct ca_regs *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    struct ca_saved_regs key = {.task = task};
+    const struct ca_saved_regs *saved = NULL;
+    if (tasks->regs.len)
+        saved = bsearch(&key, tasks->regs.data, tasks->regs.len, sizeof(*tasks->regs.data),
+                        compare_regs);
+    if (!saved)
+        return false;
+    ret->known = saved->known;
+    size_t next = saved->first;
+    for (unsigned i = 0; i < CA_REGS_MAX; i++)
+        if (saved->known >> i & 1)
+            ret->value[i] = tasks->reg_values.data[next++];
+    return true;
 }
 
 static int compare(const void *a, const void *b, void *arg)
@@ -127,6 +162,8 @@ static bool reorder(struct ca_tasks *tasks)
             tasks->notes.data[i].task = place[tasks->notes.data[i].task];
         for (size_t i = 0; i < tasks->labels.len; i++)
             tasks->labels.data[i].task = place[tasks->labels.data[i].task];
+        for (size_t i = 0; i < tasks->regs.len; i++)
+            tasks->regs.data[i].task = place[tasks->regs.data[i].task];
         for (size_t i = 0; i < tasks->waits.len; i++)
             if (tasks->waits.data[i].owner != CA_NONE)
                 tasks->waits.data[i].owner = place[tasks->waits.data[i].owner];
@@ -146,5 +183,7 @@ bool ca_tasks_sort(struct ca_tasks *tasks)
     if (tasks->labels.len)
         qsort_r(tasks->labels.data, tasks->labels.len, sizeof(struct ca_label), compare_label,
                 NULL);
+    if (tasks->regs.len)
+        qsort(tasks->regs.data, tasks->regs.len, sizeof(*tasks->regs.data), compare_regs);
     return true;
 }

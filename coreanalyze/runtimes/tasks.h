@@ -128,13 +128,23 @@ struct ca_note {
     const char *text;
 };
 
+/* The registers that a parked task goes on with, for debuggers and exported cores. Only the known
+ * ones are kept: popcount(known) values from `first` on, ascending by DWARF number. */
+struct ca_saved_regs {
+    uint32_t task;
+    uint64_t known;
+    size_t first; /* in reg_values */
+};
+
 struct ca_tasks {
     CA_VEC(struct ca_task) list;
     CA_VEC(struct ca_wait) waits;
     CA_VEC(struct ca_case) cases;
     CA_VEC(struct ca_site) sites;
-    CA_VEC(struct ca_label) labels; /* by task, ascending */
-    CA_VEC(struct ca_note) notes;   /* by task, ascending after ca_tasks_sort */
+    CA_VEC(struct ca_label) labels;    /* by task, ascending */
+    CA_VEC(struct ca_note) notes;      /* by task, ascending after ca_tasks_sort */
+    CA_VEC(struct ca_saved_regs) regs; /* by task, ascending after ca_tasks_sort */
+    CA_VEC(uint64_t) reg_values;
     struct ca_stacks stacks;
     struct ca_strings strings;
     struct ca_map site_index; /* pc -> site + 1 */
@@ -153,7 +163,13 @@ uint32_t ca_tasks_site(struct ca_tasks *tasks, const struct ca_site *site);
 bool ca_tasks_note(struct ca_tasks *tasks, uint32_t task, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Sorts tasks by runtime and number and renumbers labels and notes. */
+/* Keeps the registers of a parked task where pc and sp alone would not do: C runtimes, whose frames
+ * are unwound by CFI from the callee-saved registers. false: no memory. */
+bool ca_tasks_save_regs(struct ca_tasks *tasks, uint32_t task, const struct ca_regs *regs);
+/* After ca_tasks_sort. false: none were kept; *ret is then all unknown. */
+bool ca_tasks_saved_regs(const struct ca_tasks *tasks, uint32_t task, struct ca_regs *ret);
+
+/* Sorts tasks by runtime and number and renumbers labels, notes and registers. */
 bool ca_tasks_sort(struct ca_tasks *tasks);
 
 #endif
