@@ -20,7 +20,7 @@ $(SAMPLE_OUT)/c/obj/%.o: samples/c/%.S samples/samples.mk
 	$(CC) $(SAMPLE_CFLAGS) -c -o $@ $<
 
 $(SAMPLE_OUT)/c/%: $(SAMPLE_OUT)/c/obj/%.o $(SAMPLE_CORO_OBJS)
-	$(CC) $(SAMPLE_CFLAGS) -o $@ $^ -lpthread
+	$(CC) $(SAMPLE_CFLAGS) -o $@ $(filter-out %.h,$^) -lpthread
 
 $(SAMPLE_OUT)/%.stripped: $(SAMPLE_OUT)/%
 	strip -o $@ $<
@@ -40,15 +40,15 @@ endif
 
 $(SAMPLE_OUT)/state-threads/%: samples/state-threads/%.c $(SAMPLE_OUT)/c/obj/account.o
 	@mkdir -p $(@D)
-	$(CC) $(SAMPLE_CFLAGS) -o $@ $^ -lst -lpthread
+	$(CC) $(SAMPLE_CFLAGS) -o $@ $(filter-out %.h,$^) -lst -lpthread
 
 $(SAMPLE_OUT)/pth/%: samples/pth/%.c $(SAMPLE_OUT)/c/obj/account.o
 	@mkdir -p $(@D)
-	$(CC) $(SAMPLE_CFLAGS) -o $@ $^ -lpth -lpthread
+	$(CC) $(SAMPLE_CFLAGS) -o $@ $(filter-out %.h,$^) -lpth -lpthread
 
 $(SAMPLE_OUT)/boost-fiber/%: samples/boost-fiber/%.cpp $(SAMPLE_OUT)/c/obj/account.o
 	@mkdir -p $(@D)
-	$(CXX) $(SAMPLE_CXXFLAGS) -o $@ $^ -lboost_fiber -lboost_context -lpthread
+	$(CXX) $(SAMPLE_CXXFLAGS) -o $@ $(filter-out %.h,$^) -lboost_fiber -lboost_context -lpthread
 
 SAMPLE_ALL := $(SAMPLE_C) $(SAMPLE_ST) $(SAMPLE_PTH) $(SAMPLE_FIBER)
 

@@ -99,7 +99,9 @@ static void print(const struct account_note *n)
 {
     printf(id_format, n->id);
     printf("\t%s\t%s\t%s\t", n->entry, n->state, or_dash(n->reason));
-    if (n->object)
+    if (n->fd)
+        printf("fd:%d\t", n->fd);
+    else if (n->object)
         printf("%p\t", n->object);
     else
         printf("-\t");

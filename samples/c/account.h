@@ -9,7 +9,7 @@
  * entry    the function that the task runs
  * state    waiting, or running (the task that prints)
  * reason   what it waits for, in the words of the runtime's description; - for nothing
- * object   address of what it waits for, 0x...; - for nothing
+ * object   address of what it waits for, 0x..., or fd:N for a descriptor; - for nothing
  * site     the function of the sample in which it waits
  * creator  id of the task that created it, 0 for none; - where the runtime does not record it
  * created  file:line of its creation; - where the runtime does not record it
@@ -34,6 +34,7 @@ struct account_note {
     const char *state;
     const char *reason;
     const void *object;
+    int fd; /* instead of object; 0: none */
     const char *site;
     long creator; /* -1: not recorded */
     const char *created;
