@@ -15,7 +15,7 @@ def declared(header):
     text = re.sub(r'extern\s*"C"\s*\{', " ", text)
     # Bodies and members of structs are no declarations of functions.
     while True:
-        shorter = re.sub(r"\{[^{}]*\}", " ", text)
+        shorter = re.sub(r"\{[^{}]*\}", ";", text)
         if shorter == text:
             break
         text = shorter
@@ -23,7 +23,7 @@ def declared(header):
     for declaration in text.split(";"):
         if re.search(r"\b(typedef|static)\b", declaration):
             continue
-        match = re.search(r"(?<![(*])\b(ca_\w+)\s*\(", declaration)
+        match = re.search(r"(?<!\(\*)\b(ca_\w+)\s*\(", declaration)
         if match:
             names.add(match.group(1))
         elif re.search(r"\bextern\b", declaration):
