@@ -203,6 +203,7 @@ demo:
 
 # Installing
 
+PUBLIC_HEADERS := coreanalyze.h base/error.h describe.h
 PYTHON_ROOMS := gdb lldb coreanalyze/python
 
 # The header is used as <coreanalyze/coreanalyze.h>; it finds base/error.h beside itself.
@@ -213,8 +214,8 @@ install: all
 	install -m 755 $(SHARED).$(VERSION) $(DESTDIR)$(libdir)/
 	ln -sf libcoreanalyze.so.$(VERSION) $(DESTDIR)$(libdir)/libcoreanalyze.so.$(SOVERSION)
 	ln -sf libcoreanalyze.so.$(VERSION) $(DESTDIR)$(libdir)/libcoreanalyze.so
-	install -D -m 644 coreanalyze/coreanalyze.h $(DESTDIR)$(includedir)/coreanalyze/coreanalyze.h
-	install -D -m 644 coreanalyze/base/error.h $(DESTDIR)$(includedir)/coreanalyze/base/error.h
+	for f in $(PUBLIC_HEADERS); do \
+		install -D -m 644 coreanalyze/$$f $(DESTDIR)$(includedir)/coreanalyze/$$f || exit 1; done
 	install -D -m 644 coreanalyze/describe.h $(DESTDIR)$(includedir)/coreanalyze/describe.h
 	install -d $(DESTDIR)$(datadir)/coreanalyze/runtimes
 	for f in $(DESCRIPTIONS); do \
