@@ -227,9 +227,8 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/coreanalyze $(DESTDIR)$(libdir)/libcoreanalyze.so \
 		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(SOVERSION) \
-		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(VERSION) \
-		$(DESTDIR)$(includedir)/coreanalyze.h $(DESTDIR)$(includedir)/coreanalyze/describe.h
-	rm -rf $(DESTDIR)$(datadir)/coreanalyze
+		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(VERSION)
+	rm -rf $(DESTDIR)$(datadir)/coreanalyze $(DESTDIR)$(includedir)/coreanalyze
 
 clean:
 	rm -rf build
