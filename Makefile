@@ -216,7 +216,6 @@ install: all
 	ln -sf libcoreanalyze.so.$(VERSION) $(DESTDIR)$(libdir)/libcoreanalyze.so
 	for f in $(PUBLIC_HEADERS); do \
 		install -D -m 644 coreanalyze/$$f $(DESTDIR)$(includedir)/coreanalyze/$$f || exit 1; done
-	install -D -m 644 coreanalyze/describe.h $(DESTDIR)$(includedir)/coreanalyze/describe.h
 	install -d $(DESTDIR)$(datadir)/coreanalyze/runtimes
 	for f in $(DESCRIPTIONS); do \
 		install -m 644 $$f $(DESTDIR)$(datadir)/coreanalyze/runtimes/ || exit 1; done
