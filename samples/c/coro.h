@@ -110,7 +110,7 @@ struct co_task {
     int64_t since_ns;      /* CLOCK_MONOTONIC when it began to wait */
     int64_t deadline_ns;   /* CLOCK_MONOTONIC when it will be woken; 0: nothing but a wake */
     void *sp;              /* saved context: see coro_switch.S. Not valid while running */
-    char *stack_low;       /* lowest byte; holds CO_TASK_MAGIC against overflow */
+    char *stack_low;       /* lowest byte */
     char *stack_high;      /* first byte above */
     void (*entry)(void *);
     void *argument;
