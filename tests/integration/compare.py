@@ -104,13 +104,9 @@ class Comparison:
 
     @staticmethod
     def _ancestor(ancestor):
-        # The goroutine's number, and what it was about to do: its innermost call started the
-        # next one.
-        frame = ancestor.frames[0]
-        return (
-            f"ancestor: created by {frame.function} in goroutine {ancestor.id} "
-            f"at {frame.file}:{frame.line}"
-        )
+        text = f"ancestor: goroutine {ancestor.id}"
+        made = ancestor.created
+        return f"{text}, created by {made.function} at {made.file}:{made.line}" if made else text
 
     def _name(self, name):
         """NAME, of pclntab, as this version prints it."""

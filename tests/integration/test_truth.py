@@ -83,9 +83,12 @@ def _own():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def aged(full, tmp_path_factory):
+def aged(request, full, tmp_path_factory):
     """Programs whose goroutines wait for more than a minute, beside the other tests: futures of
     Crash by the name of the toolchain."""
+    if not any(item.name == "test_minutes" for item in request.session.items):
+        yield {}
+        return
     pool = concurrent.futures.ThreadPoolExecutor(16)
     runs = {}
     for name in toolchains.wanted(True) if full else ["own"]:
