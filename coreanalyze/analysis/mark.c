@@ -1,0 +1,405 @@
+#include "analysis/mark.h"
+
+#include <string.h>
+
+enum {
+    BATCH = 512,      /* pointers that are looked up together */
+    ROOM = 64,        /* what scan needs at least */
+    AHEAD = 24,       /* objects whose bytes are asked for before they are scanned */
+    LARGE = 64 << 10, /* bytes: larger objects are scanned in parts */
+};
+
+#define CHUNK_SHIFT (CA_PAGE_SHIFT + CA_PAGES_SHIFT)
+#define DIRECT_MAX (1 << 20) /* 64 TB of address space */
+
+/* ---- pages ------------------------------------------------------------------------------- */
+
+static bool pages_put(struct ca_pages *pages, uint64_t page, uint32_t region)
+{
+    bool fresh;
+    uint64_t *index = ca_map_put(&pages->chunks, page >> CA_PAGES_SHIFT, &fresh);
+    if (!index)
+        return false;
+    size_t size = (size_t)1 << CA_PAGES_SHIFT;
+    if (fresh) {
+        if (!ca_vec_reserve(&pages->regions, size))
+            return false;
+        memset(pages->regions.data + pages->regions.len, 0, size * sizeof(uint32_t));
+        pages->regions.len += size;
+        *index = pages->regions.len / size;
+    }
+    uint32_t *slot = &pages->regions.data[(*index - 1) * size + (page & (size - 1))];
+    if (*slot == 0)
+        *slot = region + 1;
+    return true;
+}
+
+static bool pages_make_direct(struct ca_pages *pages)
+{
+    uint64_t count = (pages->high >> CHUNK_SHIFT) - (pages->low >> CHUNK_SHIFT) + 1;
+    if (pages->high <= pages->low || count > DIRECT_MAX)
+        return true;
+    pages->direct = calloc(count, sizeof(*pages->direct));
+    if (!pages->direct)
+        return false;
+    pages->direct_count = count;
+    for (size_t i = 0; i < pages->chunks.cap; i++)
+        if (pages->chunks.used[i])
+            pages->direct[pages->chunks.slots[i].key - (pages->low >> CHUNK_SHIFT)] =
+                pages->chunks.slots[i].value;
+    return true;
+}
+
+static bool pages_init(struct ca_pages *pages, const struct ca_heap *heap)
+{
+    for (size_t i = 0; i < heap->regions.len; i++) {
+        const struct ca_region *region = &heap->regions.data[i];
+        uint64_t end = region->start + region->size * region->count;
+        if (end == region->start)
+            continue;
+        if (pages->low == 0)
+            pages->low = region->start;
+        pages->high = end;
+        for (uint64_t page = region->start >> CA_PAGE_SHIFT; page <= (end - 1) >> CA_PAGE_SHIFT;
+             page++)
+            if (!pages_put(pages, page, i))
+                return false;
+    }
+    return pages_make_direct(pages);
+}
+
+/* The first region that touches the page of address, plus 1; 0: none. */
+static inline uint32_t pages_at(const struct ca_pages *pages, uint64_t address)
+{
+    if (address - pages->low >= pages->high - pages->low)
+        return 0;
+    uint64_t chunk;
+    if (pages->direct) {
+        chunk = pages->direct[(address >> CHUNK_SHIFT) - (pages->low >> CHUNK_SHIFT)];
+    } else {
+        const uint64_t *index = ca_map_get(&pages->chunks, address >> CHUNK_SHIFT);
+        chunk = index ? *index : 0;
+    }
+    if (chunk == 0)
+        return 0;
+    uint64_t mask = ((uint64_t)1 << CA_PAGES_SHIFT) - 1;
+    return pages->regions.data[((chunk - 1) << CA_PAGES_SHIFT) + (address >> CA_PAGE_SHIFT & mask)];
+}
+
+/* ---- finding ----------------------------------------------------------------------------- */
+
+static inline uint32_t region_slot(const struct ca_region *region, uint64_t offset)
+{
+    return region->magic ? (uint32_t)(offset * region->magic >> 32)
+                         : (uint32_t)(offset / region->size);
+}
+
+static inline bool region_in_use(const struct ca_region *region, uint32_t slot)
+{
+    return slot < region->free_index ||
+           (region->in_use && (region->in_use[slot / 8] >> (slot % 8) & 1));
+}
+
+/* found: in some region; the slot may still be free. */
+static inline bool find(const struct ca_mark *mark, uint32_t index, uint64_t address,
+                        struct ca_place *ret)
+{
+    const struct ca_region *regions = mark->heap->regions.data;
+    for (; index < mark->heap->regions.len; index++) {
+        const struct ca_region *region = &regions[index];
+        if (address < region->start)
+            return false;
+        uint64_t offset = address - region->start;
+        if (offset < region->size * region->count) {
+            ret->region = index;
+            ret->slot = region_slot(region, offset);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ca_mark_find(const struct ca_mark *mark, uint64_t address, struct ca_place *ret)
+{
+    uint32_t index = pages_at(&mark->pages, address);
+    return index != 0 && find(mark, index - 1, address, ret) &&
+           region_in_use(&mark->heap->regions.data[ret->region], ret->slot);
+}
+
+bool ca_mark_reached(const struct ca_mark *mark, uint64_t address)
+{
+    struct ca_place place;
+    return ca_mark_find(mark, address, &place) &&
+           ca_mark_bit(mark->bits, ca_mark_number(mark, &place));
+}
+
+/* ---- watching ---------------------------------------------------------------------------- */
+
+bool ca_mark_watch(struct ca_mark *mark, uint64_t address, enum ca_watch_kind kind, uint32_t index)
+{
+    struct ca_place place;
+    if (!ca_mark_find(mark, address, &place))
+        return false;
+    uint64_t *head = ca_map_put(&mark->watched, ca_mark_number(mark, &place), NULL);
+    if (!head || !ca_vec_push(&mark->watches,
+                              (struct ca_watch){.kind = kind, .index = index, .next = *head})) {
+        mark->failed = true;
+        return true;
+    }
+    *head = mark->watches.len;
+    mark->heap->regions.data[place.region].watched = true;
+    return true;
+}
+
+/* Says whether the object is to be left alone. */
+static bool tell(struct ca_mark *mark, uint64_t number)
+{
+    const uint64_t *head = ca_map_get(&mark->watched, number);
+    bool opaque = false;
+    for (uint32_t i = head ? *head : 0; i != 0; i = mark->watches.data[i - 1].next)
+        opaque |= mark->watches.data[i - 1].kind == CA_WATCH_OPAQUE;
+    if (opaque)
+        return true;
+    for (uint32_t i = head ? *head : 0; i != 0; i = mark->watches.data[i - 1].next) {
+        const struct ca_watch *watch = &mark->watches.data[i - 1];
+        if (!(watch->kind == CA_WATCH_TASK ? ca_vec_push(&mark->tasks, watch->index)
+                                           : ca_vec_push(&mark->specials, watch->index)))
+            mark->failed = true;
+    }
+    return false;
+}
+
+/* ---- marking ----------------------------------------------------------------------------- */
+
+struct lookup {
+    uint64_t address;
+    uint32_t region, slot;
+};
+
+static inline void arrive(struct ca_mark *mark, const struct ca_place *place, uint64_t address,
+                          bool exact)
+{
+    const struct ca_region *region = &mark->heap->regions.data[place->region];
+    uint64_t number = region->first + place->slot;
+    uint64_t bit = (uint64_t)1 << (number % 64);
+    if (mark->bits[number / 64] & bit)
+        return;
+    if (__builtin_expect(!region_in_use(region, place->slot), 0)) {
+        if (exact && mark->astray++ == 0)
+            mark->astray_at = address;
+        return;
+    }
+    if (__builtin_expect(region->watched, 0) && !mark->deaf && tell(mark, number))
+        return;
+    mark->bits[number / 64] |= bit;
+    mark->marked++;
+    if (!region->no_scan &&
+        !ca_vec_push(&mark->work, (struct ca_work){.region = place->region, .slot = place->slot}))
+        mark->failed = true;
+}
+
+/* In three steps, so that what one lookup waits for is on its way while others are begun. */
+static void mark_batch(struct ca_mark *mark, const uint64_t *values, size_t count, bool exact)
+{
+    struct lookup found[BATCH];
+    const struct ca_region *regions = mark->heap->regions.data;
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t index = pages_at(&mark->pages, values[i]);
+        if (index == 0)
+            continue;
+        __builtin_prefetch(&regions[index - 1]);
+        found[n++] = (struct lookup){.address = values[i], .region = index - 1};
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct ca_place place;
+        if (!find(mark, found[i].region, found[i].address, &place)) {
+            found[i].region = UINT32_MAX;
+            continue;
+        }
+        found[i].region = place.region;
+        found[i].slot = place.slot;
+        __builtin_prefetch(&mark->bits[(regions[place.region].first + place.slot) / 64], 1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct ca_place place = {.region = found[i].region, .slot = found[i].slot};
+        if (place.region != UINT32_MAX)
+            arrive(mark, &place, found[i].address, exact);
+    }
+}
+
+void ca_mark_values(struct ca_mark *mark, const uint64_t *values, size_t count, bool exact)
+{
+    for (size_t i = 0; i < count; i += BATCH)
+        mark_batch(mark, values + i, count - i < BATCH ? count - i : BATCH, exact);
+}
+
+static void sink_add(void *arg, const struct ca_root *root, const struct ca_word *words,
+                     size_t count)
+{
+    struct ca_mark *mark = arg;
+    uint64_t values[BATCH];
+    for (size_t i = 0; i < count;) {
+        size_t n = 0;
+        while (n < BATCH && i < count)
+            values[n++] = words[i++].value;
+        mark_batch(mark, values, n, root->exact);
+    }
+}
+
+struct ca_root_sink ca_mark_sink(struct ca_mark *mark)
+{
+    return (struct ca_root_sink){.add = sink_add, .arg = mark};
+}
+
+void ca_mark_only(struct ca_mark *mark, uint64_t address)
+{
+    struct ca_place place;
+    if (!ca_mark_find(mark, address, &place))
+        return;
+    uint64_t number = ca_mark_number(mark, &place);
+    mark->bits[number / 64] |= (uint64_t)1 << (number % 64);
+}
+
+void ca_mark_follow(struct ca_mark *mark, uint64_t address)
+{
+    struct ca_place place;
+    if (!ca_mark_find(mark, address, &place) || mark->heap->regions.data[place.region].no_scan)
+        return;
+    if (!ca_vec_push(&mark->parts,
+                     (struct ca_part){.region = place.region, .slot = place.slot, .from = 0}))
+        mark->failed = true;
+}
+
+/* ---- draining ---------------------------------------------------------------------------- */
+
+struct batch {
+    uint64_t values[BATCH];
+    size_t len;
+    bool exact;
+};
+
+static void flush(struct ca_mark *mark, struct batch *batch)
+{
+    if (batch->len > 0)
+        mark_batch(mark, batch->values, batch->len, batch->exact);
+    batch->len = 0;
+}
+
+/* Scans from *from on until the object ends or limit bytes are done. */
+static void scan(struct ca_mark *mark, struct batch *batch, uint32_t index, uint32_t slot,
+                 uint64_t *from, uint64_t limit)
+{
+    struct ca_heap *heap = mark->heap;
+    const struct ca_region *region = &heap->regions.data[index];
+    uint64_t stop = *from + limit;
+    while (*from < stop && *from < region->size) {
+        if (BATCH - batch->len < ROOM)
+            flush(mark, batch);
+        bool exact = true;
+        uint64_t before = *from;
+        size_t n = heap->ops->scan(heap, region, slot, from, batch->values + batch->len, NULL,
+                                   BATCH - batch->len, &exact);
+        if (!exact && batch->exact) {
+            /* Rare: what is already there was exact, what comes is not. */
+            struct batch rest = {.len = n, .exact = false};
+            memcpy(rest.values, batch->values + batch->len, n * sizeof(uint64_t));
+            flush(mark, &rest);
+        } else {
+            batch->len += n;
+        }
+        if (*from <= before) /* must go on */
+            *from = UINT64_MAX;
+    }
+}
+
+static void scan_parts(struct ca_mark *mark, struct batch *batch)
+{
+    struct ca_part part = mark->parts.data[--mark->parts.len];
+    scan(mark, batch, part.region, part.slot, &part.from, LARGE);
+    if (part.from < mark->heap->regions.data[part.region].size && !ca_vec_push(&mark->parts, part))
+        mark->failed = true;
+    flush(mark, batch);
+}
+
+/* Asks for the bytes of the objects that come next. */
+static size_t look_ahead(const struct ca_mark *mark)
+{
+    size_t n = mark->work.len < AHEAD ? mark->work.len : AHEAD;
+    for (size_t i = 0; i < n; i++) {
+        const struct ca_work *work = &mark->work.data[mark->work.len - 1 - i];
+        const struct ca_region *region = &mark->heap->regions.data[work->region];
+        if (region->bytes)
+            __builtin_prefetch(region->bytes + work->slot * region->size);
+    }
+    return n;
+}
+
+static void scan_work(struct ca_mark *mark, struct batch *batch)
+{
+    struct ca_work next[AHEAD];
+    size_t n = look_ahead(mark);
+    memcpy(next, mark->work.data + mark->work.len - n, n * sizeof(*next));
+    mark->work.len -= n;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t from = 0;
+        scan(mark, batch, next[i].region, next[i].slot, &from, LARGE);
+        if (from < mark->heap->regions.data[next[i].region].size &&
+            !ca_vec_push(
+                &mark->parts,
+                (struct ca_part){.region = next[i].region, .slot = next[i].slot, .from = from}))
+            mark->failed = true;
+    }
+    flush(mark, batch);
+}
+
+static bool keep_going(struct ca_mark *mark, size_t round)
+{
+    if (mark->failed || mark->cancelled)
+        return false;
+    if (mark->progress && round % 65536 == 65535 &&
+        !mark->progress(mark->progress_arg, "marking", mark->marked, mark->heap->slots))
+        mark->cancelled = true;
+    return !mark->cancelled;
+}
+
+void ca_mark_drain(struct ca_mark *mark)
+{
+    struct batch batch = {.exact = true};
+    for (size_t round = 0; keep_going(mark, round); round++) {
+        if (mark->work.len > 0)
+            scan_work(mark, &batch);
+        else if (mark->parts.len > 0)
+            scan_parts(mark, &batch);
+        else
+            break;
+    }
+}
+
+struct ca_error *ca_mark_init(struct ca_mark *mark, struct ca_heap *heap)
+{
+    *mark = (struct ca_mark){.heap = heap};
+    for (size_t i = 0; i < heap->regions.len; i++)
+        heap->regions.data[i].watched = false;
+    mark->bits = calloc(heap->slots / 64 + 1, sizeof(uint64_t));
+    if (!mark->bits || !pages_init(&mark->pages, heap)) {
+        ca_mark_deinit(mark);
+        return &ca_error_nomem;
+    }
+    return NULL;
+}
+
+void ca_mark_deinit(struct ca_mark *mark)
+{
+    ca_map_deinit(&mark->pages.chunks);
+    ca_vec_deinit(&mark->pages.regions);
+    free(mark->pages.direct);
+    free(mark->bits);
+    ca_map_deinit(&mark->watched);
+    ca_vec_deinit(&mark->watches);
+    ca_vec_deinit(&mark->work);
+    ca_vec_deinit(&mark->parts);
+    ca_vec_deinit(&mark->tasks);
+    ca_vec_deinit(&mark->specials);
+    *mark = (struct ca_mark){0};
+}

@@ -1,0 +1,125 @@
+/* The doors for reachability: what a runtime shows of its memory, so that analysis can find out
+ * which tasks nothing that can still act ever reaches.
+ *
+ * Memory is a sorted list of regions, each a run of slots of one size. Everything that happens
+ * once per pointer (address to object, mark bit) is done by analysis/mark.c on these numbers; the
+ * runtime is called once per object, to give the words in it that may be pointers, many at a time.
+ *
+ * A runtime that cannot show all of it sets `broken`: then nothing is proved.
+ */
+#ifndef CA_RUNTIMES_HEAP_H
+#define CA_RUNTIMES_HEAP_H
+
+#include "runtimes/runtime.h"
+
+/* A run of objects of one size. Hot: one cache line. */
+struct ca_region {
+    uint64_t start;
+    uint64_t size;         /* of one slot, bytes; not 0 */
+    uint64_t first;        /* number of slot 0 among all slots; filled by ca_heap_number */
+    const uint8_t *bytes;  /* of start; NULL: not there (then `scan` must cope) */
+    const uint8_t *in_use; /* bit per slot; NULL: only free_index decides */
+    uint32_t count;        /* slots */
+    uint32_t free_index;   /* slots below are in use */
+    uint32_t magic;        /* (offset * magic) >> 32 is the slot; 0: divide */
+    bool no_scan;          /* holds no pointers */
+    bool watched;          /* analysis: has slots that somebody wants to hear of */
+    uint16_t kind;         /* the runtime's own */
+    uint64_t detail;       /* the runtime's own */
+};
+
+/* A word that may be a pointer, and where it is. */
+struct ca_word {
+    uint64_t address, value;
+};
+
+enum ca_root_kind {
+    CA_ROOT_GLOBAL,
+    CA_ROOT_STACK,
+    CA_ROOT_REGISTERS,
+    CA_ROOT_RUNTIME, /* the runtime's own lists: finalizers about to run, ... */
+    CA_ROOT_FOREIGN, /* memory of another language, scanned conservatively */
+};
+
+/* Words that came from one place. */
+struct ca_root {
+    enum ca_root_kind kind;
+    const char *name; /* for a person, where kind does not say it; literal; may be NULL */
+    uint32_t frame;   /* CA_ROOT_STACK: index in the task's stack, CA_NONE: not known */
+    bool exact;       /* these are pointers; else they only look like some */
+};
+
+/* Receives roots. Returning is cheap; words are copied if needed. */
+struct ca_root_sink {
+    void (*add)(void *arg, const struct ca_root *root, const struct ca_word *words, size_t count);
+    void *arg;
+};
+
+/* What keeps what alive in other ways than by pointing at it. */
+enum ca_special_kind {
+    CA_SPECIAL_FINALIZER, /* values run when object is lost; object is then alive once more */
+    CA_SPECIAL_CLEANUP,   /* values run when object is lost */
+    CA_SPECIAL_WEAK,      /* object is a handle: whoever has it can get values[0] */
+};
+struct ca_special {
+    enum ca_special_kind kind;
+    uint64_t object;
+    uint64_t values[3]; /* 0: none */
+};
+
+struct ca_heap_ops;
+struct ca_heap {
+    const struct ca_heap_ops *ops;
+    struct ca_runtime *runtime;
+    const struct ca_tasks *tasks;
+    CA_VEC(struct ca_region) regions; /* sorted by start, not overlapping */
+    CA_VEC(struct ca_special) specials;
+    /* Objects by which the runtime remembers its tasks and who waits where: reaching one is no way
+     * to reach the task, so they are not followed. Any order. */
+    CA_VEC(uint64_t) opaque;
+    uint64_t slots; /* of all regions */
+    bool broken;    /* not all of it can be read: no proof (why is a gap) */
+};
+
+/* One word of an object, for explanations. */
+struct ca_edge_info {
+    const char *type; /* of the object that holds the word; NULL: not known */
+    const char *name; /* of the variable or field; NULL: not known */
+    int64_t offset;
+    const char *function; /* stack roots */
+    uint32_t line;
+};
+
+struct ca_heap_ops {
+    /* Called after collect, while the target stands still. Reads all that the other calls need.
+     * Errors: no memory. What cannot be read sets broken and is a gap. */
+    struct ca_error *(*prepare)(struct ca_runtime *runtime, struct ca_tasks *tasks,
+                                struct ca_heap **ret);
+    /* Everything that can act and is no task: globals, threads' registers, foreign memory, ... */
+    void (*roots)(struct ca_heap *heap, const struct ca_root_sink *sink);
+    /* What a task would have in its hands if it ran on: stack, registers, its own record. */
+    void (*task_roots)(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);
+    /* The opaque objects by which a task waits; they come and go with it. Up to cap of them. */
+    size_t (*task_objects)(struct ca_heap *heap, uint32_t task, uint64_t *objects, size_t cap);
+    /* What a task waits for: it can run on only when one of these is reached. Returns the number;
+     * SIZE_MAX: that cannot be told, or it may run on without (then it is no candidate). */
+    size_t (*waits_on)(struct ca_heap *heap, uint32_t task, uint64_t *objects, size_t cap);
+    /* The words from byte *from of the object that may be pointers and are not 0: at most cap (at
+     * least 64) of them. offsets may be NULL. Sets *from to where to go on, or to UINT64_MAX at the
+     * object's end. exact: set to false when the words only look like pointers. */
+    size_t (*scan)(struct ca_heap *heap, const struct ca_region *region, uint32_t slot,
+                   uint64_t *from, uint64_t *values, uint32_t *offsets, size_t cap, bool *exact);
+    /* For a person; everything in *ret is NULL or interned in strings. */
+    void (*describe_root)(struct ca_heap *heap, struct ca_strings *strings,
+                          const struct ca_root *root, uint32_t task, uint64_t address,
+                          struct ca_edge_info *ret);
+    void (*describe_object)(struct ca_heap *heap, struct ca_strings *strings,
+                            const struct ca_region *region, uint32_t slot,
+                            struct ca_edge_info *ret);
+    void (*destroy)(struct ca_heap *heap);
+};
+
+/* Numbers the slots of all regions and checks their order; false: they overlap or are too many. */
+bool ca_heap_number(struct ca_heap *heap);
+
+#endif
