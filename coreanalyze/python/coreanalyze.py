@@ -1,0 +1,661 @@
+"""coreanalyze from Python: what every task of a stopped program waits for.
+
+    import coreanalyze
+
+    with coreanalyze.open_core("core.4711") as session:
+        for group in session.leaks()["groups"]:
+            print(group["verdict"], group["count"], group["site"])
+
+The answers are the JSON documents of the `coreanalyze` command, parsed. The module needs Python
+3.9 or newer and libcoreanalyze.so, nothing else; gdb and lldb load it as it is.
+
+Which library is taken: $COREANALYZE_LIB where it is set; else build/libcoreanalyze.so of the
+checkout that holds this file; else the one installed with this file; else the system's.
+
+Every session is used by one thread at a time. A session is closed by `close()`, by `with`, or when
+it is collected.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from ctypes import (
+    CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t,
+    c_uint32, c_uint64, c_void_p, cast, memmove, sizeof,
+)
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+__all__ = [
+    "Adapter", "CoreanalyzeError", "Frame", "LibraryError", "Local", "Mapping", "Request",
+    "Session", "Thread", "attach", "from_target", "open_core", "parse", "version",
+]
+
+# The interface this file was written for: major and minor of ca_version().
+VERSION = (0, 1)
+
+UNKNOWN = -(2**63)
+REGS_MAX = 34
+
+# Codes of CoreanalyzeError.
+NOMEM, INVALID, IO, FORMAT, FAULT, NOT_FOUND, MISMATCH, UNSUPPORTED, PERMISSION, BUSY, CANCELLED = (
+    range(1, 12))
+
+
+class CoreanalyzeError(Exception):
+    """What the library could not do. `code` is one of the constants above; `address`, in the
+    target, is None where none is involved."""
+
+    def __init__(self, message: str, code: int = INVALID, address: Optional[int] = None):
+        super().__init__(message)
+        self.code = code
+        self.address = address
+
+
+class LibraryError(Exception):
+    """The library is missing, or is of another version than this module."""
+
+
+# ---- the structs of coreanalyze.h, in its order ------------------------------------------------
+
+
+class _Error(Structure):
+    _fields_ = [("code", c_int), ("has_address", c_bool), ("address", c_uint64),
+                ("message", c_char_p)]
+
+
+_PROGRESS = CFUNCTYPE(c_bool, c_void_p, c_char_p, c_uint64, c_uint64)
+_SINK = CFUNCTYPE(c_bool, c_void_p, c_void_p, c_size_t)
+
+
+class _Options(Structure):
+    _fields_ = [
+        ("size", c_size_t), ("exe", c_char_p), ("sysroot", c_char_p), ("debug_binary", c_char_p),
+        ("runtime_files", POINTER(c_char_p)), ("rules", c_char_p), ("own", POINTER(c_char_p)),
+        ("threshold", c_int64), ("min_age_ns", c_int64), ("force", c_bool), ("no_proof", c_bool),
+        ("no_stop", c_bool), ("progress", _PROGRESS), ("progress_arg", c_void_p),
+        ("hold", c_bool),
+    ]
+
+
+class _Regs(Structure):
+    _fields_ = [("value", c_uint64 * REGS_MAX), ("known", c_uint64)]
+
+
+_READ = CFUNCTYPE(c_bool, c_void_p, c_uint64, c_void_p, c_size_t)
+_THREAD = CFUNCTYPE(c_bool, c_void_p, c_size_t, POINTER(c_int64), POINTER(_Regs),
+                    POINTER(c_uint64), POINTER(c_char * 16))
+_MAPPING = CFUNCTYPE(c_bool, c_void_p, c_size_t, POINTER(c_uint64), POINTER(c_uint64),
+                     POINTER(c_uint64), POINTER(c_uint32), POINTER(c_char_p))
+
+
+class _Ops(Structure):
+    _fields_ = [
+        ("size", c_size_t), ("read", _READ), ("thread", _THREAD), ("mapping", _MAPPING),
+        ("arch", c_char_p), ("path", c_char_p), ("executable", c_char_p), ("pid", c_int64),
+        ("now_ns", c_int64),
+    ]
+
+
+class _FrameInfo(Structure):
+    _fields_ = [("pc", c_uint64), ("sp", c_uint64), ("function", c_char_p), ("file", c_char_p),
+                ("line", c_int64), ("inlined", c_bool), ("runtime", c_bool)]
+
+
+class _SiteInfo(Structure):
+    _fields_ = [("function", c_char_p), ("file", c_char_p), ("line", c_int64)]
+
+
+class _CaseInfo(Structure):
+    _fields_ = [("direction", c_char_p), ("address", c_uint64), ("capacity", c_int64),
+                ("length", c_int64), ("closed", c_int), ("senders", c_int64),
+                ("receivers", c_int64)]
+
+
+class _WaitInfo(Structure):
+    _fields_ = [("kind", c_char_p), ("has_address", c_bool), ("channel", _CaseInfo),
+                ("cases", POINTER(_CaseInfo)), ("case_count", c_size_t), ("owner", c_char * 48),
+                ("waiters", c_int64), ("counter", c_int64), ("fd", c_int64),
+                ("deadline_ns", c_int64)]
+
+
+class _LabelInfo(Structure):
+    _fields_ = [("key", c_char_p), ("value", c_char_p)]
+
+
+class _TaskInfo(Structure):
+    _fields_ = [
+        ("id", c_char * 48), ("address", c_uint64), ("runtime", c_char_p), ("name", c_char_p),
+        ("state", c_char_p), ("reason", c_char_p), ("since_ns", c_int64), ("verdict", c_char_p),
+        ("rule", c_char_p), ("proof", c_char_p), ("waiting_for", _WaitInfo), ("entry", _SiteInfo),
+        ("created", _SiteInfo), ("created_by", c_char * 48), ("known_from", c_char_p),
+        ("thread", c_int64), ("stack_low", c_uint64), ("stack_high", c_uint64),
+        ("frames", POINTER(_FrameInfo)), ("frame_count", c_size_t),
+        ("labels", POINTER(_LabelInfo)), ("label_count", c_size_t),
+        ("notes", POINTER(c_char_p)), ("note_count", c_size_t), ("group", c_size_t),
+    ]
+
+
+class _LocalInfo(Structure):
+    _fields_ = [("name", c_char_p), ("type", c_char_p), ("value", c_char_p), ("why", c_char_p),
+                ("argument", c_bool)]
+
+
+class _ExportOptions(Structure):
+    _fields_ = [("size", c_size_t), ("verdict", c_char_p), ("group", c_char_p),
+                ("overwrite", c_bool)]
+
+
+class _Request(Structure):
+    _fields_ = [
+        ("command", c_char_p), ("argument", c_char_p), ("json", c_bool), ("sort", c_char_p),
+        ("verdict", c_char_p), ("limit", c_int64), ("group", c_bool), ("full", c_bool),
+        ("locals", c_bool), ("fail_on_suspect", c_bool), ("strict", c_bool), ("colour", c_bool),
+        ("width", c_int), ("target_words", c_char_p), ("debugger", c_bool),
+    ]
+
+
+_SIGNATURES = {
+    "ca_error_destroy": (None, [POINTER(_Error)]),
+    "ca_session_open_core": (POINTER(_Error), [c_char_p, POINTER(_Options), POINTER(c_void_p)]),
+    "ca_session_attach": (POINTER(_Error), [c_int64, POINTER(_Options), POINTER(c_void_p)]),
+    "ca_session_from_ops": (POINTER(_Error),
+                            [POINTER(_Ops), c_void_p, POINTER(_Options), POINTER(c_void_p)]),
+    "ca_session_destroy": (None, [c_void_p]),
+    "ca_session_task_count": (c_size_t, [c_void_p]),
+    "ca_session_task": (POINTER(_Error), [c_void_p, c_size_t, POINTER(_TaskInfo)]),
+    "ca_session_find_task": (POINTER(_Error), [c_void_p, c_char_p, POINTER(c_size_t)]),
+    "ca_session_task_id": (None, [c_void_p, c_size_t, POINTER(c_char * 48)]),
+    "ca_session_frame_regs": (POINTER(_Error), [c_void_p, c_size_t, c_size_t, POINTER(_Regs)]),
+    "ca_session_locals": (POINTER(_Error), [c_void_p, c_size_t, c_size_t,
+                                            POINTER(POINTER(_LocalInfo)), POINTER(c_size_t)]),
+    "ca_session_export_core": (POINTER(_Error), [c_void_p, c_char_p, POINTER(_ExportOptions),
+                                                 POINTER(c_size_t)]),
+    "ca_session_write": (POINTER(_Error), [c_void_p, POINTER(_Request), _SINK, c_void_p,
+                                           POINTER(c_int)]),
+}
+
+
+# ---- the library -------------------------------------------------------------------------------
+
+_HERE = os.path.dirname(os.path.realpath(__file__))
+_NAME = "libcoreanalyze.so"
+
+
+def _candidates() -> List[str]:
+    asked = os.environ.get("COREANALYZE_LIB")
+    if asked:
+        return [asked]
+    checkout = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "build", _NAME)
+    # Installed, this file is in PREFIX/share/coreanalyze/python.
+    prefix = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
+    return [checkout, os.path.join(prefix, "lib", _NAME), _NAME, f"{_NAME}.{VERSION[0]}"]
+
+
+def _dlopen() -> ctypes.CDLL:
+    tried = []
+    for path in _candidates():
+        if os.sep in path and not os.path.exists(path):
+            tried.append(f"{path}: not there")
+            continue
+        try:
+            return ctypes.CDLL(path)
+        except OSError as error:
+            tried.append(str(error))
+    raise LibraryError(
+        "coreanalyze: libcoreanalyze.so could not be loaded. Run `make` in the checkout, or "
+        "`make install`, or set COREANALYZE_LIB to the library.\n  " + "\n  ".join(tried))
+
+
+def _check_version(lib: ctypes.CDLL) -> None:
+    wanted = ".".join(map(str, VERSION))
+    remedy = "build both from one checkout (`make`, `make install`)"
+    try:
+        lib.ca_version.restype = c_char_p
+        found = lib.ca_version().decode()
+    except AttributeError:
+        raise LibraryError(f"coreanalyze: {lib._name} is not libcoreanalyze; {remedy}") from None
+    if tuple(found.split(".")[:2]) != tuple(map(str, VERSION)):
+        raise LibraryError(f"coreanalyze: {lib._name} is version {found}, this Python module is "
+                           f"for {wanted}; {remedy}")
+
+
+_library: Optional[ctypes.CDLL] = None
+
+
+def library() -> ctypes.CDLL:
+    """The loaded library. Raises LibraryError, which says what to build."""
+    global _library
+    if _library is None:
+        lib = _dlopen()
+        _check_version(lib)
+        for name, (result, arguments) in _SIGNATURES.items():
+            try:
+                function = getattr(lib, name)
+            except AttributeError:
+                raise LibraryError(f"coreanalyze: {lib._name} has no {name}: it is older than this "
+                                   "Python module; run `make` again") from None
+            function.restype, function.argtypes = result, arguments
+        _library = lib
+    return _library
+
+
+def version() -> str:
+    """The library's version, "1.0.0"."""
+    return library().ca_version().decode()
+
+
+def _text(value: Optional[bytes]) -> Optional[str]:
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def _bytes(value: Any) -> Optional[bytes]:
+    return None if value is None else os.fsencode(value)
+
+
+def _check(error: Any) -> None:
+    """Raises what a call returned, and frees it."""
+    if not error:
+        return
+    what = error.contents
+    raised = CoreanalyzeError(_text(what.message) or "out of memory", what.code,
+                              what.address if what.has_address else None)
+    library().ca_error_destroy(error)
+    raise raised
+
+
+# ---- options -----------------------------------------------------------------------------------
+
+# Keyword of open_core, attach and from_target -> kind.
+_OPTIONS = {
+    "exe": str, "sysroot": str, "debug_binary": str, "runtime_files": list, "rules": str,
+    "own": list, "threshold": int, "min_age_ns": int, "force": bool, "no_proof": bool,
+    "no_stop": bool, "hold": bool,
+}
+
+# Returning False cancels. (what, done, total); total 0: not known.
+Progress = Callable[[str, int, int], Optional[bool]]
+
+
+def _options(values: Dict[str, Any], progress: Any) -> _Options:
+    options = _Options(size=sizeof(_Options))
+    for name, value in values.items():
+        kind = _OPTIONS.get(name)
+        if kind is None:
+            raise TypeError(f"unknown option {name!r}; there are: {', '.join(sorted(_OPTIONS))}")
+        if value is None:
+            continue
+        if kind is list:
+            words = [value] if isinstance(value, (str, bytes, os.PathLike)) else list(value)
+            # c_char_p arrays keep their strings alive, and the struct keeps the array.
+            value = (c_char_p * (len(words) + 1))(*map(_bytes, words), None)
+            setattr(options, name, cast(value, POINTER(c_char_p)))
+        else:
+            setattr(options, name, _bytes(value) if kind is str else kind(value))
+    if progress is not None:
+        options.progress = progress
+    return options
+
+
+class _Guard:
+    """Runs Python under C: an exception, KeyboardInterrupt first of all, stops the C call and is
+    raised again after it. (A debugger's Ctrl-C does not end a C call by itself.)"""
+
+    def __init__(self, progress: Optional[Progress] = None):
+        self.progress = progress
+        self.raised: Optional[BaseException] = None
+        self.c_progress = _PROGRESS(self._progress)
+
+    def run(self, function: Callable[[], Any], failed: Any = False) -> Any:
+        if self.raised is not None:
+            return failed
+        try:
+            return function()
+        except BaseException as error:  # it must not be lost in C
+            self.raised = error
+            return failed
+
+    def _progress(self, _arg: Any, what: Optional[bytes], done: int, total: int) -> bool:
+        if self.progress is None:
+            # Python looks for Ctrl-C between two of its instructions: this call is enough.
+            return self.raised is None
+        return self.run(lambda: self.progress(_text(what) or "", done, total) is not False)
+
+    def check(self, error: Any) -> None:
+        """After the C call: the Python exception, if there was one, else the C error."""
+        raised, self.raised = self.raised, None
+        if raised is not None:
+            if error:
+                library().ca_error_destroy(error)
+            raise raised
+        if error and error.contents.code == CANCELLED:
+            library().ca_error_destroy(error)
+            raise KeyboardInterrupt
+        _check(error)
+
+
+# ---- targets in a debugger's hands -------------------------------------------------------------
+
+
+class Thread(NamedTuple):
+    """A thread of a target: registers by DWARF number; tls is fs_base, or tpidr on arm64."""
+
+    tid: int
+    registers: Dict[int, int]
+    tls: int = 0
+    name: str = ""
+
+
+class Mapping(NamedTuple):
+    """A stretch of the target's address space; flags as in ELF: 4 read, 2 write, 1 execute."""
+
+    start: int
+    end: int
+    file_offset: int
+    flags: int
+    path: Optional[str]
+
+
+class Adapter:
+    """What a target in somebody else's hands must answer; from_target() takes one."""
+
+    arch = "amd64"
+    path: Optional[str] = None
+    executable: Optional[str] = None
+    pid: Optional[int] = None
+    now_ns: Optional[int] = None  # CLOCK_MONOTONIC of the target's machine
+
+    def read(self, address: int, size: int) -> Optional[bytes]:
+        """Exactly size bytes, or None when any of them is not there."""
+        raise NotImplementedError
+
+    def threads(self) -> Sequence[Thread]:
+        raise NotImplementedError
+
+    def mappings(self) -> Sequence[Mapping]:
+        raise NotImplementedError
+
+
+class _AdapterOps:
+    """The C side of an Adapter. It must live as long as the session does."""
+
+    def __init__(self, adapter: Adapter, guard: _Guard):
+        self.adapter, self.guard = adapter, guard
+        self._threads: Optional[Sequence[Thread]] = None
+        self._mappings: Optional[Sequence[Mapping]] = None
+        self._path: Optional[bytes] = None
+        self.ops = _Ops(
+            size=sizeof(_Ops), read=_READ(self._read), thread=_THREAD(self._thread),
+            mapping=_MAPPING(self._mapping), arch=_bytes(adapter.arch),
+            path=_bytes(adapter.path), executable=_bytes(adapter.executable),
+            pid=UNKNOWN if adapter.pid is None else adapter.pid,
+            now_ns=UNKNOWN if adapter.now_ns is None else adapter.now_ns)
+
+    def _read(self, _arg: Any, address: int, buffer: int, size: int) -> bool:
+        data = self.guard.run(lambda: self.adapter.read(address, size), None)
+        if data is None or len(data) != size:
+            return False
+        memmove(buffer, bytes(data), size)
+        return True
+
+    def _thread(self, _arg: Any, i: int, tid: Any, regs: Any, tls: Any, name: Any) -> bool:
+        return self.guard.run(lambda: self._fill_thread(i, tid, regs, tls, name))
+
+    def _fill_thread(self, i: int, tid: Any, regs: Any, tls: Any, name: Any) -> bool:
+        if self._threads is None:
+            self._threads = self.adapter.threads()
+        if i >= len(self._threads):
+            return False
+        thread = self._threads[i]
+        tid[0], tls[0] = thread.tid, thread.tls
+        for number, value in thread.registers.items():
+            regs.contents.value[number] = value & (2**64 - 1)
+            regs.contents.known |= 1 << number
+        name.contents.value = os.fsencode(thread.name)[:15]
+        return True
+
+    def _mapping(self, _arg: Any, i: int, start: Any, end: Any, offset: Any, flags: Any,
+                 path: Any) -> bool:
+        return self.guard.run(lambda: self._fill_mapping(i, start, end, offset, flags, path))
+
+    def _fill_mapping(self, i: int, start: Any, end: Any, offset: Any, flags: Any,
+                      path: Any) -> bool:
+        if self._mappings is None:
+            self._mappings = self.adapter.mappings()
+        if i >= len(self._mappings):
+            return False
+        mapping = self._mappings[i]
+        start[0], end[0], offset[0] = mapping.start, mapping.end, mapping.file_offset
+        flags[0] = mapping.flags
+        self._path = _bytes(mapping.path)  # alive until the next call
+        path[0] = self._path
+        return True
+
+
+# ---- sessions ----------------------------------------------------------------------------------
+
+
+class Frame(NamedTuple):
+    """A frame of a task's stack, innermost first."""
+
+    pc: int
+    sp: int
+    function: Optional[str]
+    file: Optional[str]
+    line: Optional[int]
+    inlined: bool
+    runtime: bool
+
+
+class Local(NamedTuple):
+    """A local variable or argument; value is None where there is none, and why says why."""
+
+    name: str
+    type: Optional[str]
+    value: Optional[str]
+    why: Optional[str]
+    argument: bool
+
+
+# Takes a piece of a document; returning False ends it.
+Sink = Callable[[bytes], Optional[bool]]
+
+
+class Session:
+    """What was found in one target at one instant. Made by open_core, attach and from_target."""
+
+    def __init__(self, handle: int, guard: _Guard, kept: Tuple[Any, ...] = ()):
+        self._handle: Optional[int] = handle
+        self._guard = guard
+        self._kept = kept
+
+    def close(self) -> None:
+        """Gives back what the session holds. Closing twice does nothing."""
+        handle, self._handle = self._handle, None
+        if handle and _library is not None:
+            _library.ca_session_destroy(handle)
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_exc: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _open(self) -> int:
+        if self._handle is None:
+            raise CoreanalyzeError("the session is closed")
+        return self._handle
+
+    def write(self, request: "Request", sink: Sink) -> int:
+        """Writes the document of a parsed request, piece by piece. Returns the exit status of the
+        command: 1 where leaks were found, else 0. Ctrl-C in the sink ends the writing and is
+        raised from here."""
+        guard = self._guard
+
+        def take(_arg: Any, text: int, size: int) -> bool:
+            return guard.run(lambda: sink(ctypes.string_at(text, size)) is not False)
+
+        status = c_int()
+        guard.check(library().ca_session_write(self._open(), byref(request.c), _SINK(take), None,
+                                               byref(status)))
+        return status.value
+
+    def _document(self, command: str, argument: Optional[str] = None,
+                  **fields: Any) -> Dict[str, Any]:
+        request = _Request(command=_bytes(command), argument=_bytes(argument), json=True,
+                           limit=UNKNOWN)
+        for name, value in fields.items():
+            if value is not None:
+                setattr(request, name, _bytes(value) if isinstance(value, str) else value)
+        pieces: List[bytes] = []
+        self.write(Request(request, {}, ()), lambda piece: pieces.append(piece))
+        return json.loads(b"".join(pieces))
+
+    def leaks(self, *, verdict: Optional[str] = None, sort: Optional[str] = None,
+              limit: Optional[int] = None) -> Dict[str, Any]:
+        """The tasks grouped by blocking and creation site, worst verdict first, then largest.
+        verdict limits to a comma-separated list; sort is count, age or retained."""
+        return self._document("leaks", verdict=verdict, sort=sort, limit=limit)
+
+    def tasks(self, *, verdict: Optional[str] = None, sort: Optional[str] = None,
+              limit: Optional[int] = None) -> Dict[str, Any]:
+        """Every task."""
+        return self._document("tasks", verdict=verdict, sort=sort, limit=limit)
+
+    def task(self, id: str) -> Dict[str, Any]:
+        """One task in full. Raises CoreanalyzeError (NOT_FOUND) when there is none."""
+        return self._document("task", str(id))
+
+    def explain(self, id: str) -> Dict[str, Any]:
+        """Why a task has its verdict."""
+        return self._document("explain", str(id))
+
+    def info(self) -> Dict[str, Any]:
+        """The target, the runtimes, counts, threads, memory, gaps."""
+        return self._document("info")
+
+    def ids(self) -> Iterator[str]:
+        """The ids of all tasks, in order."""
+        buffer = (c_char * 48)()
+        for i in range(library().ca_session_task_count(self._open())):
+            library().ca_session_task_id(self._open(), i, byref(buffer))
+            yield buffer.value.decode("utf-8", "replace")
+
+    def find(self, id: str) -> int:
+        """The index of a task for the calls below. Raises CoreanalyzeError (NOT_FOUND)."""
+        index = c_size_t()
+        _check(library().ca_session_find_task(self._open(), _bytes(str(id)), byref(index)))
+        return index.value
+
+    def frames(self, index: int) -> List[Frame]:
+        """The stack of a task, innermost frame first."""
+        task = _TaskInfo()
+        _check(library().ca_session_task(self._open(), index, byref(task)))
+        return [
+            Frame(frame.pc, frame.sp, _text(frame.function), _text(frame.file),
+                  frame.line if frame.line > 0 else None, frame.inlined, frame.runtime)
+            for frame in task.frames[:task.frame_count]
+        ]
+
+    def state(self, index: int) -> Tuple[str, Optional[int]]:
+        """The state of a task, and the kernel's id of the thread that runs it, or None."""
+        task = _TaskInfo()
+        _check(library().ca_session_task(self._open(), index, byref(task)))
+        return _text(task.state) or "", None if task.thread == UNKNOWN else task.thread
+
+    def registers(self, index: int, frame: int = 0) -> Dict[int, int]:
+        """The known registers of a frame of a parked task, by DWARF number."""
+        regs = _Regs()
+        _check(library().ca_session_frame_regs(self._open(), index, frame, byref(regs)))
+        return {n: regs.value[n] for n in range(REGS_MAX) if regs.known >> n & 1}
+
+    def locals(self, index: int, frame: int = 0) -> List[Local]:
+        """The variables of a frame, by the target's debug information."""
+        variables, count = POINTER(_LocalInfo)(), c_size_t()
+        self._guard.check(library().ca_session_locals(self._open(), index, frame,
+                                                      byref(variables), byref(count)))
+        return [
+            Local(_text(v.name) or "", _text(v.type), _text(v.value), _text(v.why), v.argument)
+            for v in variables[:count.value]
+        ]
+
+    def export_core(self, out: str, *, verdict: Optional[str] = None, group: Optional[str] = None,
+                    overwrite: bool = False) -> int:
+        """Writes a core in which every parked task is a thread; returns how many. group is the id
+        of a task: only its group."""
+        options = _ExportOptions(size=sizeof(_ExportOptions), verdict=_bytes(verdict),
+                                 group=_bytes(group), overwrite=overwrite)
+        count = c_size_t()
+        self._guard.check(library().ca_session_export_core(self._open(), _bytes(out),
+                                                           byref(options), byref(count)))
+        return count.value
+
+
+def _open_session(progress: Optional[Progress], values: Dict[str, Any],
+                  call: Callable[[Any, Any], Any], guard: Optional[_Guard] = None,
+                  kept: Tuple[Any, ...] = ()) -> Session:
+    guard = guard or _Guard(progress)
+    options = _options(values, guard.c_progress)
+    handle = c_void_p()
+    error = call(byref(options), byref(handle))
+    try:
+        guard.check(error)
+    except BaseException:
+        if handle.value:
+            library().ca_session_destroy(handle)
+        raise
+    return Session(handle.value, guard, (options, *kept))
+
+
+def open_core(path: Any, *, progress: Optional[Progress] = None, **options: Any) -> Session:
+    """Opens a core file. Options, as of the command: exe, sysroot, debug_binary, runtime_files
+    (a list), rules, own (a list), threshold, min_age_ns, force, no_proof."""
+    lib = library()
+    return _open_session(progress, options,
+                         lambda o, ret: lib.ca_session_open_core(_bytes(path), o, ret))
+
+
+def attach(pid: int, *, progress: Optional[Progress] = None, **options: Any) -> Session:
+    """Stops a process, reads it, lets it go. More options: no_stop; hold keeps it stopped until
+    the session is closed, which locals() and export_core() need."""
+    lib = library()
+    return _open_session(progress, options,
+                         lambda o, ret: lib.ca_session_attach(int(pid), o, ret))
+
+
+def from_target(adapter: Adapter, *, progress: Optional[Progress] = None,
+                **options: Any) -> Session:
+    """Opens a target in somebody else's hands, a debugger's. It must stand still as long as the
+    session is used."""
+    lib = library()
+    guard = _Guard(progress)
+    ops = _AdapterOps(adapter, guard)
+    return _open_session(
+        progress, options,
+        lambda o, ret: lib.ca_session_from_ops(byref(ops.ops), None, o, ret), guard, (ops,))
+
+
+# ---- command lines -----------------------------------------------------------------------------
+
+
+class Request:
+    """A command with its options, as every door of coreanalyze understands it."""
+
+    def __init__(self, c: _Request, options: Dict[str, Any], kept: Tuple[Any, ...]):
+        self.c = c
+        self.options = options  # for open_core, attach, from_target
+        self._kept = kept
+
+    @property
+    def argument(self) -> Optional[str]:
+        return _text(self.c.argument)
+
+
+def parse(words: Sequence[str]) -> Request:
+    """Parses the words of a command line, without the target: ["tasks", "--limit", "4"]. Raises
+    CoreanalyzeError (INVALID) with what is wrong."""
+    raise LibraryError("coreanalyze: this library does not parse command lines yet")
