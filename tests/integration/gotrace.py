@@ -101,6 +101,10 @@ ANCESTOR = re.compile(r"\[originating from goroutine (\d+)\]:")
 ELIDED = re.compile(r"\.\.\.(?:additional|(\d+)) frames elided\.\.\.")
 UNAVAILABLE = "\tgoroutine running on other thread; stack unavailable"
 C_FRAME = re.compile(rf"non-Go function at pc={HEX}")
+# A signal may find a thread of the scheduler inside C. Its own stack, that of goroutine 0, then ends
+# in a complaint and a dump of memory (tracebackHexdump; the second form is from 1.26 on).
+COMPLAINT = re.compile(rf"runtime: g 0(?: gp={HEX})?: unknown pc {HEX}")
+DUMP = re.compile(rf"stack: frame=\{{.*|{HEX}: .*|[0-9a-f]{{8,}}: .*| +\^ .*| {{4,}}[0-9A-F ]+.*")
 REGISTER = re.compile(rf"(?:r[a-z0-9]{{1,2}}|rflags|[cfg]s|lr|sp|pc|fault|pstate) +{HEX}")
 # Lines around the stacks: why the program dies, and what separates the threads.
 CAUSE = [
@@ -220,6 +224,9 @@ class _Parser:
                 self.fail("elided twice")
             count = int(elided.group(1)) if elided.group(1) else None
             self.stack.elided = (len(self.stack.frames), count)
+        elif COMPLAINT.fullmatch(line) and not self.goroutine:
+            while self.at + 1 < len(self.lines) and DUMP.fullmatch(self.lines[self.at + 1]):
+                self.at += 1
         elif C_FRAME.fullmatch(line):
             self.stack.c_frames.append(line)
         elif line.endswith(")") and "(" in line and not line.startswith("\t"):

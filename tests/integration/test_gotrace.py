@@ -77,6 +77,18 @@ def test_panic():
     assert eighteen.unavailable and eighteen.bubble == 4 and eighteen.created.by is None
 
 
+def test_complaints_about_goroutine_0_only():
+    complaint = """runtime: g 0 gp=0xc000086fc0: unknown pc 0x7f5345e6fdd4
+stack: frame={sp:0x7f52e8d0e720, fp:0x0} stack=[0x7f52e850f118,0x7f52e8d0ed18)
+0x00007f52e8d0e620:  0x0000000000000000  0x00000000004320f8 <main.f+0x18>
+"""
+    before = "goroutine 0 [idle]:\n"
+    assert len(gotrace.parse(SIGNAL.replace(before, before + complaint)).goroutines) == 1
+    with pytest.raises(gotrace.ParseError):
+        before = "goroutine 7 [select (durable) (scan)]:\n"
+        gotrace.parse(SIGNAL.replace(before, before + complaint))
+
+
 def test_labels_of_126():
     text = PANIC.replace('] {a: b, "c d": "e\\"f"}:', ' labels:{"a": "b]", "c": "\\xff\\u00e4"}]:')
     assert text != PANIC
