@@ -10,10 +10,13 @@
 
 #include "target/target.h"
 
+struct ca_symbols;
+
 struct ca_module {
     const char *name;    /* the path as the target has it; "" when not known */
     const char *file;    /* the path that was opened here; NULL: not found, see why */
     const char *why;     /* why there is no file */
+    const char *sysroot; /* NULL: none */
     uint64_t start, end; /* in the target */
     uint64_t bias;       /* address in the target minus address in the file */
     bool main;           /* the executable */
@@ -27,6 +30,7 @@ struct ca_module {
     Elf *elf;
     Dwfl_Module *dwfl; /* NULL until asked for, use ca_module_dwfl */
     bool dwfl_tried;
+    struct ca_symbols *symbols; /* NULL until asked for, use ca_module_symbol */
 };
 
 struct ca_modules {
