@@ -16,17 +16,12 @@ struct row {
     int32_t at[GO_FIELD_COUNT];
 };
 
-#if __has_include("runtimes/go/layouts.inc")
 static const struct row rows[] = {
 #define ABSENT CA_LAYOUT_ABSENT
 #include "runtimes/go/layouts.inc"
 #undef ABSENT
+    {.minor = -1}, /* the end */
 };
-enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
-#else
-static const struct row rows[1];
-enum { ROW_COUNT = 0 };
-#endif
 
 struct ca_error *ca_go_layout_from_dwarf(Dwarf *dwarf, struct ca_go_layout *ret)
 {
@@ -40,7 +35,7 @@ static bool take_row(const char *version, enum ca_arch arch, struct ca_go_layout
     const char *go1 = version ? strstr(version, "go1.") : NULL;
     if (!go1 || sscanf(go1, "go1.%d", &minor) != 1)
         return false;
-    for (size_t i = 0; i < ROW_COUNT; i++) {
+    for (size_t i = 0; rows[i].minor >= 0; i++) {
         if (rows[i].minor != minor || rows[i].arch != arch)
             continue;
         memcpy(ret->at, rows[i].at, sizeof(ret->at));

@@ -1,0 +1,189 @@
+/* The Go runtime of one target: what its files share.
+ *
+ * layout.c     where the runtime keeps its fields
+ * globals.c    where its variables are
+ * pclntab.c    its tables of functions
+ * stack.c      saved registers to raw frames
+ * names.c      raw frames to functions, files, lines
+ * goroutines.c allgs to tasks
+ * waits.c      what a parked goroutine waits for
+ * semaphores.c semtable: who waits for which lock
+ * timers.c     channels that a timer will end; the clock of the snapshot
+ * labels.c     labels and ancestors
+ */
+#ifndef CA_RUNTIMES_GO_GO_H
+#define CA_RUNTIMES_GO_GO_H
+
+#include "runtimes/go/pclntab.h"
+#include "runtimes/runtime.h"
+
+/* Addresses of the runtime's variables in the target; 0: not found. */
+struct ca_go_globals {
+    uint64_t allgs, allglen, allm, allp, sched, semtable, wait_reasons, wait_reasons_size;
+    uint64_t first_moduledata, build_version, memstats, mheap, ncpu, gomaxprocs;
+    uint64_t fing_status, fing_running, extra_m;
+    /* Roots of reachability, used by the heap files. */
+    uint64_t allfin, gc_cleanups;
+};
+
+/* A goroutine found in the semaphore table. */
+struct ca_go_semwait {
+    uint64_t address; /* of the semaphore word */
+};
+
+struct ca_go_semaphores {
+    CA_VEC(struct ca_go_semwait) list;
+    struct ca_map by_g;       /* g -> index + 1 */
+    struct ca_map by_address; /* semaphore -> number of waiters */
+};
+
+struct ca_go_timer_channel {
+    uint64_t channel;
+    int64_t when; /* nanotime */
+};
+
+/* What a stack says about the goroutine, found once for each different stack. */
+enum ca_go_sync {
+    CA_GO_SYNC_NONE,
+    CA_GO_SYNC_MUTEX,
+    CA_GO_SYNC_RW_READ,  /* waits for readerSem */
+    CA_GO_SYNC_RW_WRITE, /* waits for writerSem */
+    CA_GO_SYNC_RW_MUTEX, /* a writer behind another writer: the inner mutex */
+    CA_GO_SYNC_WAITGROUP,
+    CA_GO_SYNC_COND,
+};
+
+struct ca_go_stack_fact {
+    bool known;
+    uint8_t sync;      /* enum ca_go_sync */
+    int8_t poll_frame; /* index of runtime.netpollblock or its caller, -1 */
+    int8_t cond_frame; /* index of sync.(*Cond).Wait's frame, -1 */
+    bool write;        /* poll: waits for writing */
+    bool channel_send, channel_receive;
+};
+
+struct ca_go_pc_name {
+    uint32_t first, count; /* in pc_frames */
+};
+
+struct ca_go {
+    struct ca_runtime runtime; /* first */
+    struct ca_target *target;
+    struct ca_go_layout layout;
+    struct ca_go_globals globals;
+    struct ca_go_tables tables;
+    struct ca_module *module; /* the ELF module that holds the runtime */
+    char version[128];
+
+    const char **reasons; /* interned in tasks->strings, by number */
+    size_t reason_count;
+    int64_t now; /* nanotime at the snapshot; CA_UNKNOWN */
+
+    struct ca_go_semaphores semaphores;
+    CA_VEC(struct ca_go_timer_channel) timers;
+    struct ca_map timer_by_channel; /* channel -> index + 1 */
+    struct ca_map thread_by_tid;    /* kernel tid -> index + 1 */
+    struct ca_map m_by_curg;        /* g -> m */
+
+    struct ca_map steps; /* pc -> packed unwinding step, see stack.c */
+    struct ca_map names; /* pc * 2 + exact -> index + 1 in pc_names */
+    CA_VEC(struct ca_go_pc_name) pc_names;
+    CA_VEC(struct ca_frame) pc_frames;
+    CA_VEC(struct ca_go_stack_fact) stack_facts; /* by stack */
+};
+
+static inline struct ca_go *ca_go_of(struct ca_runtime *runtime)
+{
+    return (struct ca_go *)runtime;
+}
+
+/* One g of the target, copied once. */
+struct ca_go_g {
+    uint64_t address;
+    const uint8_t *bytes; /* layout.at[GO_G_SIZE] of them */
+};
+
+static inline uint64_t ca_go_u64(const struct ca_go *go, const uint8_t *bytes, int field)
+{
+    int32_t at = go->layout.at[field];
+    uint64_t value = 0;
+    if (at != CA_LAYOUT_ABSENT)
+        __builtin_memcpy(&value, bytes + at, 8);
+    return value;
+}
+
+static inline uint32_t ca_go_u32(const struct ca_go *go, const uint8_t *bytes, int field)
+{
+    int32_t at = go->layout.at[field];
+    uint32_t value = 0;
+    if (at != CA_LAYOUT_ABSENT)
+        __builtin_memcpy(&value, bytes + at, 4);
+    return value;
+}
+
+/* The field of a struct in the target; false when absent or not readable. */
+bool ca_go_read_u64(struct ca_go *go, uint64_t address, int field, uint64_t *ret);
+bool ca_go_read_u32(struct ca_go *go, uint64_t address, int field, uint32_t *ret);
+
+/* Status of a g, the scan bit masked off. runtime2.go */
+enum {
+    CA_GO_IDLE = 0,
+    CA_GO_RUNNABLE = 1,
+    CA_GO_RUNNING = 2,
+    CA_GO_SYSCALL = 3,
+    CA_GO_WAITING = 4,
+    CA_GO_DEAD = 6,
+    CA_GO_COPYSTACK = 8,
+    CA_GO_PREEMPTED = 9,
+    CA_GO_LEAKED = 10,
+    CA_GO_DEADEXTRA = 11,
+    CA_GO_SCAN = 0x1000,
+};
+
+/* globals.c */
+struct ca_error *ca_go_globals_find(struct ca_go *go);
+
+/* stack.c: raw frames of one goroutine, innermost first. Returns the number; *why is NULL, or why
+ * the walk ended before the goroutine's first frame. */
+enum { CA_GO_FRAMES_MAX = 65536 };
+struct ca_go_frames {
+    CA_VEC(struct ca_raw_frame) list;
+};
+bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_frames *frames,
+                      const char **why);
+/* The thread that runs the g (running, or in a system call), or NULL. */
+const struct ca_thread *ca_go_thread_of(struct ca_go *go, const struct ca_go_g *g);
+/* From a signal frame: registers at the interruption. regs are those inside the handler. */
+bool ca_go_signal_regs(struct ca_go *go, uint64_t m, const struct ca_regs *inside,
+                       struct ca_regs *ret);
+
+/* names.c */
+struct ca_error *ca_go_name_stack(struct ca_runtime *runtime, struct ca_tasks *tasks,
+                                  const struct ca_raw_frame *frames, uint32_t count,
+                                  struct ca_frames *ret);
+/* The frames of one pc, cached; NULL: no memory. */
+const struct ca_go_pc_name *ca_go_name_pc(struct ca_go *go, struct ca_tasks *tasks, uint64_t pc,
+                                          bool exact);
+/* A site for a function's entry, or for the call before a return address. CA_NONE: no function. */
+uint32_t ca_go_entry_site(struct ca_go *go, struct ca_tasks *tasks, uint64_t pc);
+uint32_t ca_go_call_site(struct ca_go *go, struct ca_tasks *tasks, uint64_t pc);
+
+/* goroutines.c */
+struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *tasks);
+
+/* waits.c: fills task->wait; frames are the task's raw frames. */
+bool ca_go_wait_fill(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,
+                     const struct ca_go_g *g, const struct ca_go_frames *frames);
+
+/* semaphores.c, timers.c */
+bool ca_go_semaphores_read(struct ca_go *go);
+bool ca_go_timers_read(struct ca_go *go);
+int64_t ca_go_clock(struct ca_go *go);
+
+/* labels.c */
+bool ca_go_labels_read(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,
+                       const struct ca_go_g *g);
+bool ca_go_ancestors_read(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,
+                          const struct ca_go_g *g);
+
+#endif
