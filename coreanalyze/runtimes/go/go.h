@@ -7,6 +7,8 @@
  * names.c      raw frames to functions, files, lines
  * goroutines.c allgs to tasks
  * waits.c      what a parked goroutine waits for
+ * channels.c   channels and their queues
+ * locks.c      the lock, wait group or condition around a semaphore
  * semaphores.c semtable: who waits for which lock
  * timers.c     channels that a timer will end; the clock of the snapshot
  * labels.c     labels and ancestors
@@ -56,10 +58,15 @@ enum ca_go_sync {
 struct ca_go_stack_fact {
     bool known;
     uint8_t sync;      /* enum ca_go_sync */
-    int8_t poll_frame; /* index of runtime.netpollblock or its caller, -1 */
+    int8_t poll_frame; /* index of runtime.netpollblock's frame, -1 */
     int8_t cond_frame; /* index of sync.(*Cond).Wait's frame, -1 */
-    bool write;        /* poll: waits for writing */
-    bool channel_send, channel_receive;
+    bool send, receive, select, block, sleep, semaphore;
+};
+
+/* A channel, its queues walked once. */
+struct ca_go_channel {
+    struct ca_case facts; /* direction unknown */
+    int64_t timer_when;   /* nanotime at which a timer sends; CA_UNKNOWN */
 };
 
 struct ca_go_pc_name {
@@ -90,6 +97,11 @@ struct ca_go {
     CA_VEC(struct ca_go_pc_name) pc_names;
     CA_VEC(struct ca_frame) pc_frames;
     CA_VEC(struct ca_go_stack_fact) stack_facts; /* by stack */
+    CA_VEC(struct ca_go_channel) channels;
+    struct ca_map channel_index;  /* address -> index + 1 in channels */
+    struct ca_map queue_of_sudog; /* sudog -> enum ca_direction */
+    struct ca_map cond_of_g;      /* g -> sync.Cond */
+    struct ca_map cond_seen;      /* sync.Cond -> 1: its chain was walked */
 };
 
 static inline struct ca_go *ca_go_of(struct ca_runtime *runtime)
@@ -140,6 +152,8 @@ enum {
     CA_GO_SCAN = 0x1000,
 };
 
+extern const struct ca_runtime_ops ca_go_ops;
+
 /* globals.c */
 struct ca_error *ca_go_globals_find(struct ca_go *go);
 
@@ -174,6 +188,18 @@ struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *task
 /* waits.c: fills task->wait; frames are the task's raw frames. */
 bool ca_go_wait_fill(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,
                      const struct ca_go_g *g, const struct ca_go_frames *frames);
+
+/* waits.c: what a stack says; NULL: no memory, or no stack. */
+const struct ca_go_stack_fact *ca_go_stack_fact(struct ca_go *go, struct ca_tasks *tasks,
+                                                uint32_t stack, const struct ca_go_frames *frames);
+
+/* channels.c: false: no memory. The pointer lives until the next call. */
+bool ca_go_channel_read(struct ca_go *go, uint64_t address, const struct ca_go_channel **ret);
+enum ca_direction ca_go_sudog_direction(const struct ca_go *go, uint64_t sudog);
+
+/* locks.c: false: no memory. */
+bool ca_go_lock_fill(struct ca_go *go, const struct ca_go_g *g, const struct ca_go_frames *frames,
+                     const struct ca_go_stack_fact *fact, struct ca_wait *wait);
 
 /* semaphores.c, timers.c */
 bool ca_go_semaphores_read(struct ca_go *go);

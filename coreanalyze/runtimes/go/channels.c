@@ -1,0 +1,83 @@
+/* Channels and the goroutines in their queues. runtime/chan.go: hchan, waitq. */
+#include "runtimes/go/go.h"
+
+enum { QUEUE_MAX = 64 << 20 };
+
+/* Walks one queue, remembering each sudog's direction. false: no memory. */
+static bool walk_queue(struct ca_go *go, uint64_t channel, int field, enum ca_direction direction,
+                       int64_t *count)
+{
+    uint64_t sudog;
+    *count = CA_UNKNOWN;
+    if (!ca_go_read_u64(go, channel, field, &sudog))
+        return true;
+    int64_t length = 0;
+    while (sudog && length < QUEUE_MAX) {
+        bool fresh;
+        uint64_t *slot = ca_map_put(&go->queue_of_sudog, sudog, &fresh);
+        if (!slot)
+            return false;
+        if (!fresh)
+            break; /* a cycle, or a queue that runs into another */
+        *slot = direction;
+        length++;
+        if (!ca_go_read_u64(go, sudog, GO_SUDOG_NEXT, &sudog)) {
+            length = CA_UNKNOWN;
+            break;
+        }
+    }
+    *count = length;
+    return true;
+}
+
+static void read_timer(struct ca_go *go, uint64_t address, struct ca_go_channel *channel)
+{
+    uint64_t timer, when;
+    uint64_t *slot = ca_map_get(&go->timer_by_channel, address);
+    if (slot)
+        channel->timer_when = go->timers.data[*slot - 1].when;
+    else if (ca_go_read_u64(go, address, GO_HCHAN_TIMER, &timer) && timer &&
+             ca_go_read_u64(go, timer, GO_TIMER_WHEN, &when) && when)
+        channel->timer_when = (int64_t)when;
+    channel->facts.timer = channel->timer_when != CA_UNKNOWN;
+}
+
+static bool read_channel(struct ca_go *go, uint64_t address, struct ca_go_channel *channel)
+{
+    uint64_t length, capacity;
+    uint32_t closed;
+    *channel = (struct ca_go_channel){.facts = ca_case_unknown(address, CA_DIRECTION_UNKNOWN),
+                                      .timer_when = CA_UNKNOWN};
+    if (!address || !ca_go_read_u64(go, address, GO_HCHAN_QCOUNT, &length) ||
+        !ca_go_read_u64(go, address, GO_HCHAN_DATAQSIZ, &capacity) ||
+        !ca_go_read_u32(go, address, GO_HCHAN_CLOSED, &closed))
+        return true;
+    channel->facts.length = (int64_t)length;
+    channel->facts.capacity = (int64_t)capacity;
+    channel->facts.closed = closed != 0;
+    read_timer(go, address, channel);
+    return walk_queue(go, address, GO_HCHAN_RECVQ, CA_DIRECTION_RECEIVE,
+                      &channel->facts.receivers) &&
+           walk_queue(go, address, GO_HCHAN_SENDQ, CA_DIRECTION_SEND, &channel->facts.senders);
+}
+
+bool ca_go_channel_read(struct ca_go *go, uint64_t address, const struct ca_go_channel **ret)
+{
+    uint64_t *slot = ca_map_put(&go->channel_index, address, NULL);
+    if (!slot)
+        return false;
+    if (!*slot) {
+        struct ca_go_channel channel;
+        if (!read_channel(go, address, &channel) || !ca_vec_push(&go->channels, channel))
+            return false;
+        *slot = go->channels.len;
+    }
+    *ret = &go->channels.data[*slot - 1];
+    return true;
+}
+
+enum ca_direction ca_go_sudog_direction(const struct ca_go *go, uint64_t sudog)
+{
+    uint64_t *slot = ca_map_get(&go->queue_of_sudog, sudog);
+    return slot ? (enum ca_direction) * slot : CA_DIRECTION_UNKNOWN;
+}

@@ -1,0 +1,315 @@
+/* allgs to tasks. */
+#include "runtimes/go/go.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    GOROUTINES_MAX = 1 << 28,
+    REASONS_MAX = 256,
+    REASON_BYTES = 128,
+    MS_MAX = 1 << 20,
+    DEFERS_MAX = 1 << 20,
+    MANY_DEFERS = 100,
+    G_BYTES_MAX = 4096,
+};
+
+/* The target's own words for wait reasons. runtime/runtime2.go: waitReasonStrings. */
+static struct ca_error *read_reasons(struct ca_go *go, struct ca_tasks *tasks)
+{
+    uint64_t count = go->globals.wait_reasons_size / 16;
+    if (count > REASONS_MAX)
+        count = REASONS_MAX;
+    go->reasons = calloc(count + 1, sizeof(*go->reasons));
+    if (!go->reasons)
+        return &ca_error_nomem;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t string[2];
+        char text[REASON_BYTES];
+        if (!ca_target_read(go->target, go->globals.wait_reasons + i * 16, string, 16) ||
+            string[1] > sizeof(text) ||
+            (string[1] && !ca_target_read(go->target, string[0], text, string[1])))
+            continue;
+        go->reasons[i] = ca_strings_intern(&tasks->strings, text, string[1]);
+    }
+    go->reason_count = count;
+    if (!count)
+        ca_gaps_add(go->runtime.context.gaps, "wait reasons", 0,
+                    "the runtime's table of their names was not found");
+    return NULL;
+}
+
+static struct ca_error *index_threads(struct ca_go *go)
+{
+    struct ca_target *target = go->target;
+    for (size_t i = 0; i < target->threads.len; i++) {
+        uint64_t *slot =
+            ca_map_put(&go->thread_by_tid, (uint64_t)target->threads.data[i].tid, NULL);
+        if (!slot)
+            return &ca_error_nomem;
+        *slot = i + 1;
+    }
+    return NULL;
+}
+
+/* Statuses as the contract's states. */
+static uint8_t state_of(uint32_t status)
+{
+    switch (status) {
+    case CA_GO_RUNNING:
+    case CA_GO_COPYSTACK:
+        return CA_STATE_RUNNING;
+    case CA_GO_SYSCALL:
+        return CA_STATE_SYSCALL;
+    case CA_GO_WAITING:
+    case CA_GO_LEAKED:
+        return CA_STATE_WAITING;
+    case CA_GO_PREEMPTED:
+        return CA_STATE_PREEMPTED;
+    case CA_GO_DEAD:
+    case CA_GO_DEADEXTRA:
+        return CA_STATE_DEAD;
+    default:
+        return CA_STATE_RUNNABLE;
+    }
+}
+
+static const char *reason_of(struct ca_go *go, const struct ca_go_g *g, uint32_t status)
+{
+    if (status != CA_GO_WAITING && status != CA_GO_LEAKED)
+        return NULL;
+    uint8_t number = g->bytes[go->layout.at[GO_G_WAITREASON]];
+    if (number >= go->reason_count || !go->reasons[number] || !go->reasons[number][0])
+        return NULL;
+    return go->reasons[number];
+}
+
+/* The runtime's own goroutines, decided as runtime/traceback.go isSystemGoroutine does. */
+static bool is_system(struct ca_go *go, const struct ca_go_g *g, const char *entry)
+{
+    if (!entry || strncmp(entry, "runtime.", 8) || !strcmp(entry, "runtime.main") ||
+        !strcmp(entry, "runtime.corostart") || !strcmp(entry, "runtime.handleAsyncEvent"))
+        return false;
+    if (!strcmp(entry, "runtime.runfinq") || !strcmp(entry, "runtime.runFinalizers")) {
+        uint32_t status = 0; /* 1.20 and later: bit 1 of fingStatus is fingRunningFinalizer */
+        uint8_t running = 0;
+        if (go->globals.fing_status)
+            ca_target_read_u32(go->target, go->globals.fing_status, &status);
+        else if (go->globals.fing_running)
+            ca_target_read(go->target, go->globals.fing_running, &running, 1);
+        return !(status & 2) && !running;
+    }
+    if (!strcmp(entry, "runtime.runCleanups") &&
+        go->layout.at[GO_G_RUNNING_CLEANUPS] != CA_LAYOUT_ABSENT)
+        return !g->bytes[go->layout.at[GO_G_RUNNING_CLEANUPS]];
+    return true;
+}
+
+/* The largest number of deferred calls that one function of this goroutine has piled up. */
+static uint32_t count_defers(struct ca_go *go, const struct ca_go_g *g)
+{
+    uint64_t at = ca_go_u64(go, g->bytes, GO_G_DEFER), pc, last = 0;
+    uint32_t run = 0, most = 0;
+    for (int i = 0; at && i < DEFERS_MAX; i++) {
+        if (!ca_go_read_u64(go, at, GO_DEFER_PC, &pc) ||
+            !ca_go_read_u64(go, at, GO_DEFER_LINK, &at))
+            break;
+        run = pc == last ? run + 1 : 1;
+        last = pc;
+        if (run > most)
+            most = run;
+    }
+    return most;
+}
+
+static bool fill_times(struct ca_go *go, const struct ca_go_g *g, uint32_t status,
+                       struct ca_task *task)
+{
+    int64_t since = (int64_t)ca_go_u64(go, g->bytes, GO_G_WAITSINCE);
+    if ((status == CA_GO_WAITING || status == CA_GO_SYSCALL || status == CA_GO_LEAKED) && since &&
+        go->now != CA_UNKNOWN && go->now >= since)
+        task->since_ns = go->now - since;
+    return true;
+}
+
+static void fill_sites(struct ca_go *go, struct ca_tasks *tasks, const struct ca_go_g *g,
+                       struct ca_task *task)
+{
+    task->entry = ca_go_entry_site(go, tasks, ca_go_u64(go, g->bytes, GO_G_STARTPC));
+    task->created = ca_go_call_site(go, tasks, ca_go_u64(go, g->bytes, GO_G_GOPC));
+    task->created_by = ca_go_u64(go, g->bytes, GO_G_PARENT);
+    if (task->created != CA_NONE)
+        task->known_from = CA_KNOWN_PC;
+    const char *entry = task->entry == CA_NONE ? NULL : tasks->sites.data[task->entry].function;
+    if (entry && !strcmp(entry, "runtime.main"))
+        task->flags |= CA_TASK_MAIN;
+    if (is_system(go, g, entry))
+        task->flags |= CA_TASK_SYSTEM;
+}
+
+static bool fill_stack(struct ca_go *go, struct ca_tasks *tasks, uint32_t index,
+                       const struct ca_go_g *g, struct ca_go_frames *frames)
+{
+    struct ca_task *task = &tasks->list.data[index];
+    const char *why;
+    ca_go_stack_walk(go, g, frames, &why);
+    if (frames->list.len) {
+        task->stack = ca_stacks_intern(&tasks->stacks, frames->list.data,
+                                       (uint32_t)frames->list.len, why != NULL);
+        task->sp = frames->list.data[0].sp;
+        if (task->stack == CA_STACK_NONE)
+            return false;
+    }
+    if (!why)
+        return true;
+    char what[64];
+    snprintf(what, sizeof(what), "stack of goroutine %" PRIu64, task->number);
+    ca_gaps_add(go->runtime.context.gaps, what, task->sp, "%s", why);
+    return ca_tasks_note(tasks, index, "the stack is not whole: %s", why);
+}
+
+static bool fill_notes(struct ca_go *go, struct ca_tasks *tasks, uint32_t index,
+                       const struct ca_go_g *g)
+{
+    if (ca_go_u64(go, g->bytes, GO_G_LOCKEDM) && !ca_tasks_note(tasks, index, "locked to thread"))
+        return false;
+    uint32_t defers = count_defers(go, g);
+    tasks->list.data[index].defers = defers;
+    if (defers >= MANY_DEFERS &&
+        !ca_tasks_note(tasks, index, "%u deferred calls piled up at one line", defers))
+        return false;
+    if (!ca_go_labels_read(go, tasks, index, g) || !ca_go_ancestors_read(go, tasks, index, g))
+        ca_tasks_note(tasks, index, "labels or ancestors could not be read");
+    return true;
+}
+
+/* false: no memory. */
+static bool add_task(struct ca_go *go, struct ca_tasks *tasks, const struct ca_go_g *g,
+                     struct ca_go_frames *frames)
+{
+    uint32_t status = ca_go_u32(go, g->bytes, GO_G_STATUS) & ~CA_GO_SCAN;
+    struct ca_task task = {
+        .number = ca_go_u64(go, g->bytes, GO_G_GOID),
+        .address = g->address,
+        .runtime = go->runtime.index,
+        .state = state_of(status),
+        .reason = reason_of(go, g, status),
+        .since_ns = CA_UNKNOWN,
+        .thread = CA_UNKNOWN,
+        .wait = CA_NONE,
+        .stack = CA_STACK_NONE,
+        .stack_low = ca_go_u64(go, g->bytes, GO_G_STACK_LO),
+        .stack_high = ca_go_u64(go, g->bytes, GO_G_STACK_HI),
+        .group = CA_NONE,
+    };
+    const struct ca_thread *thread = ca_go_thread_of(go, g);
+    if (thread && (status == CA_GO_RUNNING || status == CA_GO_SYSCALL))
+        task.thread = thread->tid;
+    fill_times(go, g, status, &task);
+    fill_sites(go, tasks, g, &task);
+    uint32_t index = (uint32_t)tasks->list.len;
+    return ca_vec_push(&tasks->list, task) && fill_stack(go, tasks, index, g, frames) &&
+           fill_notes(go, tasks, index, g) && ca_go_wait_fill(go, tasks, index, g, frames);
+}
+
+/* A g must lead back to sense before it is believed. */
+static bool plausible(struct ca_go *go, const struct ca_go_g *g)
+{
+    uint32_t status = ca_go_u32(go, g->bytes, GO_G_STATUS) & ~CA_GO_SCAN;
+    uint64_t low = ca_go_u64(go, g->bytes, GO_G_STACK_LO);
+    uint64_t high = ca_go_u64(go, g->bytes, GO_G_STACK_HI);
+    return status <= CA_GO_DEADEXTRA && low <= high;
+}
+
+static struct ca_error *cancelled(void)
+{
+    return ca_error_create(CA_ERROR_CANCELLED, "stopped on request");
+}
+
+static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint64_t array,
+                                 uint64_t count)
+{
+    const struct ca_options *options = go->runtime.context.options;
+    struct ca_gaps *gaps = go->runtime.context.gaps;
+    struct ca_go_frames frames = {0};
+    struct ca_map seen = {0};
+    struct ca_error *error = NULL;
+    size_t size = (size_t)go->layout.at[GO_G_SIZE];
+    uint8_t scratch[G_BYTES_MAX];
+    for (uint64_t i = 0; i < count && !error; i++) {
+        uint64_t address;
+        if (i % 4096 == 0 && options->progress &&
+            !options->progress(options->progress_arg, "reading goroutines", i, count)) {
+            error = cancelled();
+            break;
+        }
+        if (!ca_target_read_u64(go->target, array + i * 8, &address)) {
+            ca_gaps_add(gaps, "goroutines", array + i * 8,
+                        "%" PRIu64 " of %" PRIu64 " cannot be listed: their array is not there",
+                        count - i, count);
+            break;
+        }
+        struct ca_go_g g = {.address = address,
+                            .bytes = ca_target_peek(go->target, address, scratch, size)};
+        bool fresh = true;
+        if (!ca_map_put(&seen, address, &fresh))
+            error = &ca_error_nomem;
+        else if (!g.bytes)
+            ca_gaps_add(gaps, "a goroutine", address, "its descriptor is not there");
+        else if (!fresh || !plausible(go, &g))
+            ca_gaps_add(gaps, "a goroutine", address, "its descriptor makes no sense");
+        else if (state_of(ca_go_u32(go, g.bytes, GO_G_STATUS) & ~CA_GO_SCAN) != CA_STATE_DEAD &&
+                 (ca_go_u32(go, g.bytes, GO_G_STATUS) & ~CA_GO_SCAN) != CA_GO_IDLE &&
+                 !add_task(go, tasks, &g, &frames))
+            error = &ca_error_nomem;
+    }
+    ca_vec_deinit(&frames.list);
+    ca_map_deinit(&seen);
+    return error;
+}
+
+/* What the runtime itself counts: allglen less those in the free lists. */
+static int64_t own_count(struct ca_go *go, uint64_t count)
+{
+    uint32_t free_stack = 0, free_nostack = 0, extra = 0;
+    uint64_t slice[2], p;
+    if (!go->globals.sched || !go->globals.allp ||
+        !ca_go_read_u32(go, go->globals.sched, GO_SCHED_GFREE_N, &free_stack) ||
+        !ca_target_read(go->target, go->globals.allp, slice, 16))
+        return CA_UNKNOWN;
+    if (go->layout.at[GO_SCHED_GFREE_NOSTACK] != CA_LAYOUT_ABSENT)
+        ca_go_read_u32(go, go->globals.sched, GO_SCHED_GFREE_NOSTACK, &free_nostack);
+    int64_t total = (int64_t)count - free_stack - free_nostack;
+    for (uint64_t i = 0; i < slice[1] && i < 65536; i++) {
+        uint32_t here;
+        if (ca_target_read_u64(go->target, slice[0] + i * 8, &p) &&
+            ca_go_read_u32(go, p, GO_P_GFREE_N, &here))
+            total -= here;
+    }
+    if (go->globals.extra_m && ca_target_read_u32(go->target, go->globals.extra_m, &extra) &&
+        extra < MS_MAX)
+        total -= extra;
+    return total;
+}
+
+struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *tasks)
+{
+    struct ca_go *go = ca_go_of(runtime);
+    uint64_t slice[2];
+    if (go->layout.at[GO_G_SIZE] <= 0 || go->layout.at[GO_G_SIZE] > G_BYTES_MAX)
+        return ca_error_create(CA_ERROR_FORMAT, "the layout of runtime.g makes no sense");
+    struct ca_error *error = ca_target_fetch(go->target, go->globals.allgs, slice, 16);
+    if (error)
+        return ca_error_prefix(error, "the list of goroutines");
+    if (slice[1] > GOROUTINES_MAX)
+        return ca_error_at(CA_ERROR_FORMAT, go->globals.allgs,
+                           "the list of goroutines claims %" PRIu64 " entries: the core is damaged",
+                           slice[1]);
+    go->now = ca_go_clock(go);
+    if ((error = read_reasons(go, tasks)) || (error = index_threads(go)))
+        return error;
+    if (!ca_go_semaphores_read(go) || !ca_go_timers_read(go))
+        return &ca_error_nomem;
+    go->runtime.counted = own_count(go, slice[1]);
+    return walk_all(go, tasks, slice[0], slice[1]);
+}

@@ -1,0 +1,127 @@
+/* The gc toolchain's Go, as a runtime. */
+#include "runtimes/go/go.h"
+
+#include <string.h>
+
+static void destroy(struct ca_runtime *runtime)
+{
+    struct ca_go *go = ca_go_of(runtime);
+    ca_go_tables_deinit(&go->tables);
+    free(go->reasons);
+    ca_vec_deinit(&go->semaphores.list);
+    ca_map_deinit(&go->semaphores.by_g);
+    ca_map_deinit(&go->semaphores.by_address);
+    ca_vec_deinit(&go->timers);
+    ca_map_deinit(&go->timer_by_channel);
+    ca_map_deinit(&go->thread_by_tid);
+    ca_map_deinit(&go->m_by_curg);
+    ca_map_deinit(&go->steps);
+    ca_map_deinit(&go->names);
+    ca_vec_deinit(&go->pc_names);
+    ca_vec_deinit(&go->pc_frames);
+    ca_vec_deinit(&go->stack_facts);
+    ca_vec_deinit(&go->channels);
+    ca_map_deinit(&go->channel_index);
+    ca_map_deinit(&go->queue_of_sudog);
+    ca_map_deinit(&go->cond_of_g);
+    ca_map_deinit(&go->cond_seen);
+    free(go);
+}
+
+static void facts(struct ca_runtime *runtime, struct ca_runtime_facts *ret)
+{
+    struct ca_go *go = ca_go_of(runtime);
+    uint64_t last;
+    uint32_t value;
+    if (go->globals.gomaxprocs && ca_target_read_u32(go->target, go->globals.gomaxprocs, &value))
+        ret->procs = value;
+    if (go->globals.ncpu && ca_target_read_u32(go->target, go->globals.ncpu, &value))
+        ret->cpus = value;
+    if (go->globals.memstats && go->now != CA_UNKNOWN &&
+        ca_go_read_u64(go, go->globals.memstats, GO_MSTATS_LAST_GC_NANO, &last) && last &&
+        (int64_t)last <= go->now)
+        ret->last_gc_ns = go->now - (int64_t)last;
+}
+
+static void read_version(struct ca_go *go)
+{
+    uint64_t string[2];
+    if (!go->globals.build_version ||
+        !ca_target_read(go->target, go->globals.build_version, string, 16) ||
+        string[1] >= sizeof(go->version) ||
+        !ca_target_read(go->target, string[0], go->version, string[1]))
+        go->version[0] = 0;
+    go->runtime.version = go->version[0] ? go->version : NULL;
+}
+
+static struct ca_error *open_module(struct ca_go *go, const struct ca_context *context)
+{
+    struct ca_error *error = ca_go_globals_find(go);
+    if (error)
+        return error;
+    read_version(go);
+    error = ca_go_layout_choose(context->modules, go->module, go->runtime.version, go->target->arch,
+                                &go->layout);
+    if (error)
+        return error;
+    go->runtime.layout = go->layout.source;
+    return ca_go_tables_init(&go->tables, go->target, &go->layout, go->globals.first_moduledata);
+}
+
+static bool is_go(struct ca_module *module)
+{
+    uint64_t address;
+    return ca_module_symbol(module, "runtime.firstmoduledata", &address, NULL);
+}
+
+static struct ca_error *probe_module(const struct ca_context *context, struct ca_module *module,
+                                     struct ca_runtime **ret)
+{
+    struct ca_go *go = calloc(1, sizeof(*go));
+    if (!go)
+        return &ca_error_nomem;
+    go->runtime = (struct ca_runtime){.ops = &ca_go_ops,
+                                      .context = *context,
+                                      .name = "go",
+                                      .title = "Go",
+                                      .task_noun = "goroutine",
+                                      .numeric_ids = true,
+                                      .counted = CA_UNKNOWN};
+    go->target = context->target;
+    go->module = module;
+    struct ca_error *error = open_module(go, context);
+    if (error) {
+        destroy(&go->runtime);
+        return error;
+    }
+    *ret = &go->runtime;
+    return NULL;
+}
+
+/* A process may hold several: two c-shared libraries, say. */
+static struct ca_error *probe(const struct ca_context *context, struct ca_runtime **ret)
+{
+    struct ca_runtime **tail = ret;
+    *ret = NULL;
+    for (size_t i = 0; i < context->modules->list.len; i++) {
+        struct ca_module *module = &context->modules->list.data[i];
+        if (!is_go(module))
+            continue;
+        struct ca_error *error = probe_module(context, module, tail);
+        if (error && !*ret)
+            return error;
+        ca_gaps_add_error(context->gaps, module->name, error);
+        if (*tail)
+            tail = &(*tail)->next;
+    }
+    return NULL;
+}
+
+const struct ca_runtime_ops ca_go_ops = {
+    .name = "go",
+    .probe = probe,
+    .collect = ca_go_collect,
+    .name_stack = ca_go_name_stack,
+    .facts = facts,
+    .destroy = destroy,
+};
