@@ -100,14 +100,16 @@ static int64_t time_left(const struct ca_go *go, int64_t when)
     return left;
 }
 
-/* One case from a sudog; false: no memory. */
-static bool read_case(struct ca_go *go, uint64_t sudog, struct ca_case *ret, int64_t *when)
+/* One case from a sudog; found: it could be read. false: no memory. */
+static bool read_case(struct ca_go *go, uint64_t sudog, struct ca_case *ret, int64_t *when,
+                      bool *found)
 {
     uint64_t address;
     const struct ca_go_channel *channel;
     *ret = ca_case_unknown(0, CA_DIRECTION_UNKNOWN);
     *when = CA_UNKNOWN;
-    if (!ca_go_read_u64(go, sudog, GO_SUDOG_C, &address))
+    *found = ca_go_read_u64(go, sudog, GO_SUDOG_C, &address);
+    if (!*found)
         return true;
     if (!ca_go_channel_read(go, address, &channel))
         return false;
@@ -125,8 +127,8 @@ static bool fill_channel(struct ca_go *go, const struct ca_go_g *g,
     uint64_t sudog = ca_go_u64(go, g->bytes, GO_G_WAITING);
     int64_t when = CA_UNKNOWN;
     *wait = ca_wait_unknown(CA_WAIT_CHANNEL);
-    wait->has_address = true;
-    if (sudog && !read_case(go, sudog, &wait->channel, &when))
+    wait->has_address = true; /* without a sudog the channel is nil for certain */
+    if (sudog && !read_case(go, sudog, &wait->channel, &when, &wait->has_address))
         return false;
     if (wait->channel.direction == CA_DIRECTION_UNKNOWN)
         wait->channel.direction = fact->send ? CA_DIRECTION_SEND : CA_DIRECTION_RECEIVE;
@@ -148,7 +150,8 @@ static bool fill_select(struct ca_go *go, struct ca_tasks *tasks, const struct c
     while (sudog && wait->case_count < CASES_MAX) {
         struct ca_case one;
         int64_t when;
-        if (!read_case(go, sudog, &one, &when) || !ca_vec_push(&tasks->cases, one))
+        bool found;
+        if (!read_case(go, sudog, &one, &when, &found) || !ca_vec_push(&tasks->cases, one))
             return false;
         wait->case_count++;
         if (when != CA_UNKNOWN && (soonest == CA_UNKNOWN || when < soonest))
