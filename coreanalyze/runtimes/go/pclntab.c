@@ -229,6 +229,7 @@ bool ca_go_func_find(const struct ca_go_tables *tables, uint64_t pc, struct ca_g
     ret->record = module->pclntable.data + at;
     ret->room = module->pclntable.size - at;
     ret->entry = text_address(module, entry);
+    ret->end = text_address(module, get_u32(module->ftab.data + (low + 1) * FTAB_ENTRY));
     return true;
 }
 
@@ -387,17 +388,26 @@ size_t ca_go_func_expand(const struct ca_go_tables *tables, const struct ca_go_f
     return count + 1;
 }
 
-uint64_t ca_go_tables_function(const struct ca_go_tables *tables, const char *name)
+static void match_names(const struct ca_go_tables *tables, const struct ca_go_module *module,
+                        uint64_t index, const char *const *names, size_t count,
+                        struct ca_go_func *ret)
 {
-    for (size_t m = 0; m < tables->modules.len; m++) {
-        const struct ca_go_module *module = &tables->modules.data[m];
-        for (uint64_t i = 0; i + 1 < module->ftab_count; i++) {
-            uint64_t entry = text_address(module, get_u32(module->ftab.data + i * FTAB_ENTRY));
-            struct ca_go_func func;
-            if (ca_go_func_find(tables, entry, &func) && func.entry == entry &&
-                !strcmp(ca_go_func_name(&func), name))
-                return entry;
-        }
-    }
-    return 0;
+    uint64_t at = get_u32(module->ftab.data + index * FTAB_ENTRY + 4);
+    if (at + 8 > module->pclntable.size)
+        return;
+    const char *name = name_at(module, get_u32(module->pclntable.data + at + 4));
+    for (size_t i = 0; i < count; i++)
+        if (!ret[i].record && !strcmp(name, names[i]))
+            ca_go_func_find(tables,
+                            text_address(module, get_u32(module->ftab.data + index * FTAB_ENTRY)),
+                            &ret[i]);
+}
+
+void ca_go_tables_functions(const struct ca_go_tables *tables, const char *const *names,
+                            size_t count, struct ca_go_func *ret)
+{
+    memset(ret, 0, count * sizeof(*ret));
+    for (size_t m = 0; m < tables->modules.len; m++)
+        for (uint64_t i = 0; i + 1 < tables->modules.data[m].ftab_count; i++)
+            match_names(tables, &tables->modules.data[m], i, names, count, ret);
 }

@@ -44,7 +44,7 @@ struct ca_go_func {
     const struct ca_go_module *module;
     const uint8_t *record; /* the _func; NULL: no function */
     uint64_t room;         /* bytes from record to the table's end */
-    uint64_t entry;
+    uint64_t entry, end;
 };
 
 /* FUNCDATA and PCDATA numbers: internal/abi/symtab.go, the same 1.19 to 1.27. */
@@ -104,7 +104,9 @@ enum { CA_GO_INLINE_MAX = 64 };
 size_t ca_go_func_expand(const struct ca_go_tables *tables, const struct ca_go_func *func,
                          uint64_t pc, struct ca_go_inline ret[CA_GO_INLINE_MAX]);
 
-/* The address of the function with this name, 0 when there is none. Linear: for start-up only. */
-uint64_t ca_go_tables_function(const struct ca_go_tables *tables, const char *name);
+/* The functions with these names, in one pass; record NULL where there is none. For start-up only.
+ */
+void ca_go_tables_functions(const struct ca_go_tables *tables, const char *const *names,
+                            size_t count, struct ca_go_func *ret);
 
 #endif

@@ -1,0 +1,3 @@
+module layoutprogram
+
+go 1.19
