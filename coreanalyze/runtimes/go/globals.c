@@ -30,24 +30,22 @@ static const struct {
     {"runtime.gcCleanups", offsetof(struct ca_go_globals, gc_cleanups), false},
 };
 
-struct ca_error *ca_go_globals_find(struct ca_go *go)
+bool ca_go_globals_find(struct ca_go *go)
 {
+    bool whole = true;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         uint64_t *place = (uint64_t *)((char *)&go->globals + table[i].offset), address, size;
         if (*place)
             continue;
-        if (ca_module_symbol(go->module, table[i].symbol, &address, &size)) {
-            *place = address;
-            if (place == &go->globals.wait_reasons)
-                go->globals.wait_reasons_size = size;
-        } else if (table[i].required) {
-            return ca_error_create(CA_ERROR_UNSUPPORTED,
-                                   "the program has no symbol %s; give an unstripped executable "
-                                   "by --exe",
-                                   table[i].symbol);
+        if (!ca_module_symbol(go->module, table[i].symbol, &address, &size)) {
+            whole = whole && !table[i].required;
+            continue;
         }
+        *place = address;
+        if (place == &go->globals.wait_reasons)
+            go->globals.wait_reasons_size = size;
     }
-    return NULL;
+    return whole;
 }
 
 bool ca_go_read_u64(struct ca_go *go, uint64_t address, int field, uint64_t *ret)

@@ -1,5 +1,6 @@
 /* The Go runtime of one target: what its files share.
  *
+ * find.c, references.c, search.c   the same without symbols, see find.h
  * layout.c     where the runtime keeps its fields
  * globals.c    where its variables are
  * pclntab.c    its tables of functions
@@ -154,8 +155,8 @@ enum {
 
 extern const struct ca_runtime_ops ca_go_ops;
 
-/* globals.c */
-struct ca_error *ca_go_globals_find(struct ca_go *go);
+/* globals.c: by symbol; false: one that nothing works without is missing. */
+bool ca_go_globals_find(struct ca_go *go);
 
 /* stack.c: raw frames of one goroutine, innermost first. Returns the number; *why is NULL, or why
  * the walk ended before the goroutine's first frame. */

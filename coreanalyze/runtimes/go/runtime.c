@@ -1,5 +1,5 @@
 /* The gc toolchain's Go, as a runtime. */
-#include "runtimes/go/go.h"
+#include "runtimes/go/find.h"
 
 #include <string.h>
 
@@ -46,36 +46,43 @@ static void facts(struct ca_runtime *runtime, struct ca_runtime_facts *ret)
 static void read_version(struct ca_go *go)
 {
     uint64_t string[2];
-    if (!go->globals.build_version ||
-        !ca_target_read(go->target, go->globals.build_version, string, 16) ||
-        string[1] >= sizeof(go->version) ||
-        !ca_target_read(go->target, string[0], go->version, string[1]))
-        go->version[0] = 0;
+    go->version[0] = 0;
+    if (go->globals.build_version &&
+        ca_target_read(go->target, go->globals.build_version, string, 16) &&
+        string[1] < sizeof(go->version) &&
+        ca_target_read(go->target, string[0], go->version, string[1]))
+        go->version[string[1]] = 0;
+    else if (!ca_go_find_version(go->target, go->module, go->version, sizeof(go->version)))
+        ca_go_search_version(go->target, go->module, go->version, sizeof(go->version));
     go->runtime.version = go->version[0] ? go->version : NULL;
 }
 
-static struct ca_error *open_module(struct ca_go *go, const struct ca_context *context)
+/* Symbols give the variables at once; without them the function tables come first, and the
+ * variables are searched by what refers to them. */
+static struct ca_error *open_module(struct ca_go *go, const struct ca_context *context,
+                                    uint64_t pclntab)
 {
-    struct ca_error *error = ca_go_globals_find(go);
-    if (error)
-        return error;
+    bool symbols = ca_go_globals_find(go);
     read_version(go);
-    error = ca_go_layout_choose(context->modules, go->module, go->runtime.version, go->target->arch,
-                                &go->layout);
+    struct ca_error *error = ca_go_layout_choose(context->modules, go->module, go->runtime.version,
+                                                 go->target->arch, &go->layout);
     if (error)
         return error;
     go->runtime.layout = go->layout.source;
-    return ca_go_tables_init(&go->tables, go->target, &go->layout, go->globals.first_moduledata);
-}
-
-static bool is_go(struct ca_module *module)
-{
-    uint64_t address;
-    return ca_module_symbol(module, "runtime.firstmoduledata", &address, NULL);
+    uint64_t first = symbols ? go->globals.first_moduledata
+                             : ca_go_find_moduledata(go->target, go->module, &go->layout, pclntab);
+    if (!first)
+        return ca_error_create(CA_ERROR_NOT_FOUND,
+                               "the runtime's description of its module was not found in memory; "
+                               "the core may be cut, or the layout of %s differs: an unstripped "
+                               "build by --exe or --debug-binary would help",
+                               go->runtime.version ? go->runtime.version : "this Go");
+    error = ca_go_tables_init(&go->tables, go->target, &go->layout, first);
+    return error || symbols ? error : ca_go_search_globals(go);
 }
 
 static struct ca_error *probe_module(const struct ca_context *context, struct ca_module *module,
-                                     struct ca_runtime **ret)
+                                     uint64_t pclntab, struct ca_runtime **ret)
 {
     struct ca_go *go = calloc(1, sizeof(*go));
     if (!go)
@@ -89,7 +96,7 @@ static struct ca_error *probe_module(const struct ca_context *context, struct ca
                                       .counted = CA_UNKNOWN};
     go->target = context->target;
     go->module = module;
-    struct ca_error *error = open_module(go, context);
+    struct ca_error *error = open_module(go, context, pclntab);
     if (error) {
         destroy(&go->runtime);
         return error;
@@ -105,9 +112,10 @@ static struct ca_error *probe(const struct ca_context *context, struct ca_runtim
     *ret = NULL;
     for (size_t i = 0; i < context->modules->list.len; i++) {
         struct ca_module *module = &context->modules->list.data[i];
-        if (!is_go(module))
+        uint64_t pclntab = ca_go_find_pclntab(context->target, module);
+        if (!pclntab)
             continue;
-        struct ca_error *error = probe_module(context, module, tail);
+        struct ca_error *error = probe_module(context, module, pclntab, tail);
         if (error && !*ret)
             return error;
         ca_gaps_add_error(context->gaps, module->name, error);
