@@ -136,7 +136,9 @@ static void fill_sites(struct ca_go *go, struct ca_tasks *tasks, const struct ca
                        struct ca_task *task)
 {
     task->entry = ca_go_entry_site(go, tasks, ca_go_u64(go, g->bytes, GO_G_STARTPC));
-    task->created = ca_go_call_site(go, tasks, ca_go_u64(go, g->bytes, GO_G_GOPC));
+    /* Nobody's go statement made the main goroutine: Go's own traceback leaves it out too. */
+    if (task->number != 1)
+        task->created = ca_go_call_site(go, tasks, ca_go_u64(go, g->bytes, GO_G_GOPC));
     task->created_by = ca_go_u64(go, g->bytes, GO_G_PARENT);
     if (task->created != CA_NONE)
         task->known_from = CA_KNOWN_PC;
@@ -198,6 +200,7 @@ static bool add_task(struct ca_go *go, struct ca_tasks *tasks, const struct ca_g
         .thread = CA_UNKNOWN,
         .wait = CA_NONE,
         .stack = CA_STACK_NONE,
+        .created = CA_NONE,
         .stack_low = ca_go_u64(go, g->bytes, GO_G_STACK_LO),
         .stack_high = ca_go_u64(go, g->bytes, GO_G_STACK_HI),
         .group = CA_NONE,

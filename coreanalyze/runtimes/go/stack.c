@@ -104,6 +104,7 @@ struct walk {
     bool exact;
     uint64_t user_sp, user_pc, user_lr; /* of the goroutine, for the hop off the system stack */
     bool can_hop;
+    bool leaving; /* a signal handler: runtime.sigtramp, the top for Go, has a caller for us */
     uint64_t low, high; /* the stack that sp is on; 0, 0: not bounded */
     const char *why;
 };
@@ -202,7 +203,9 @@ static bool advance(struct walk *walk, bool innermost)
     }
     switch (step.kind) {
     case STEP_TOP:
-        return false;
+        if (!walk->leaving)
+            return false;
+        break;
     case STEP_BROKEN:
         walk->why = "a function's table of frame sizes cannot be read";
         return false;
@@ -252,18 +255,25 @@ static bool inside_stack_of(struct ca_go *go, uint64_t g, uint64_t sp)
     return stack_bounds(go, g, &low, &high) && sp >= low && sp <= high;
 }
 
-/* The kernel's code at the return address of a signal handler: mov $15,%rax; syscall, or
- * mov x8,#139; svc #0. */
+/* The code that a signal handler returns to, whoever put it there: mov $15,%rax or mov $15,%eax,
+ * then syscall (glibc, Go); mov x8,#139, then svc #0. */
 static bool is_sigreturn(struct ca_go *go, uint64_t pc)
 {
-    static const uint8_t amd64[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-    static const uint8_t arm64[] = {0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4};
+    static const struct {
+        enum ca_arch arch;
+        uint8_t size, code[9];
+    } table[] = {
+        {CA_ARCH_AMD64, 9, {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05}},
+        {CA_ARCH_AMD64, 7, {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05}},
+        {CA_ARCH_ARM64, 8, {0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4}},
+    };
     uint8_t code[9];
-    if (go->target->arch == CA_ARCH_ARM64)
-        return ca_target_read(go->target, pc, code, sizeof(arm64)) &&
-               !memcmp(code, arm64, sizeof(arm64));
-    return ca_target_read(go->target, pc, code, sizeof(amd64)) &&
-           !memcmp(code, amd64, sizeof(amd64));
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (table[i].arch == go->target->arch &&
+            ca_target_read(go->target, pc, code, table[i].size) &&
+            !memcmp(code, table[i].code, table[i].size))
+            return true;
+    return false;
 }
 
 /* Registers out of the ucontext that the kernel pushed; sp as the handler's return address left it.
@@ -291,7 +301,7 @@ static bool ucontext_regs(struct ca_go *go, uint64_t sp, struct ca_regs *ret)
 static bool leave_handler(struct ca_go *go, const struct ca_regs *inside, struct ca_regs *ret)
 {
     struct ca_go_frames scratch = {0};
-    struct walk walk = {.go = go, .frames = &scratch, .exact = true};
+    struct walk walk = {.go = go, .frames = &scratch, .exact = true, .leaving = true};
     bool found = false;
     ca_target_pc(go->target->arch, inside, &walk.pc);
     ca_target_sp(go->target->arch, inside, &walk.sp);
