@@ -24,8 +24,6 @@ static const struct {
     {"runtime.gomaxprocs", offsetof(struct ca_go_globals, gomaxprocs), false},
     {"runtime.fingStatus", offsetof(struct ca_go_globals, fing_status), false},
     {"runtime.fingRunning", offsetof(struct ca_go_globals, fing_running), false},
-    {"runtime.extraMLength", offsetof(struct ca_go_globals, extra_m), false},
-    {"runtime.extraMCount", offsetof(struct ca_go_globals, extra_m), false},
     {"runtime.allfin", offsetof(struct ca_go_globals, allfin), false},
     {"runtime.gcCleanups", offsetof(struct ca_go_globals, gc_cleanups), false},
 };

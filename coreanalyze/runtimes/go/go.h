@@ -24,7 +24,7 @@
 struct ca_go_globals {
     uint64_t allgs, allglen, allm, allp, sched, semtable, wait_reasons, wait_reasons_size;
     uint64_t first_moduledata, build_version, memstats, mheap, ncpu, gomaxprocs;
-    uint64_t fing_status, fing_running, extra_m;
+    uint64_t fing_status, fing_running;
     /* Roots of reachability, used by the heap files. */
     uint64_t allfin, gc_cleanups;
 };
@@ -85,7 +85,8 @@ struct ca_go {
 
     const char **reasons; /* interned in tasks->strings, by number */
     size_t reason_count;
-    int64_t now; /* nanotime at the snapshot; CA_UNKNOWN */
+    int64_t held_by_threads; /* dead goroutines that belong to a thread */
+    int64_t now;             /* nanotime at the snapshot; CA_UNKNOWN */
 
     struct ca_go_semaphores semaphores;
     CA_VEC(struct ca_go_timer_channel) timers;

@@ -8,7 +8,6 @@ enum {
     GOROUTINES_MAX = 1 << 28,
     REASONS_MAX = 256,
     REASON_BYTES = 128,
-    MS_MAX = 1 << 20,
     DEFERS_MAX = 1 << 20,
     MANY_DEFERS = 100,
     G_BYTES_MAX = 4096,
@@ -224,6 +223,12 @@ static bool plausible(struct ca_go *go, const struct ca_go_g *g)
     return status <= CA_GO_DEADEXTRA && low <= high;
 }
 
+static bool is_dead(struct ca_go *go, const struct ca_go_g *g)
+{
+    uint32_t status = ca_go_u32(go, g->bytes, GO_G_STATUS) & ~CA_GO_SCAN;
+    return status == CA_GO_IDLE || state_of(status) == CA_STATE_DEAD;
+}
+
 static struct ca_error *cancelled(void)
 {
     return ca_error_create(CA_ERROR_CANCELLED, "stopped on request");
@@ -261,9 +266,9 @@ static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint6
             ca_gaps_add(gaps, "a goroutine", address, "its descriptor is not there");
         else if (!fresh || !plausible(go, &g))
             ca_gaps_add(gaps, "a goroutine", address, "its descriptor makes no sense");
-        else if (state_of(ca_go_u32(go, g.bytes, GO_G_STATUS) & ~CA_GO_SCAN) != CA_STATE_DEAD &&
-                 (ca_go_u32(go, g.bytes, GO_G_STATUS) & ~CA_GO_SCAN) != CA_GO_IDLE &&
-                 !add_task(go, tasks, &g, &frames))
+        else if (is_dead(go, &g))
+            go->held_by_threads += ca_go_u64(go, g.bytes, GO_G_M) != 0;
+        else if (!add_task(go, tasks, &g, &frames))
             error = &ca_error_nomem;
     }
     ca_vec_deinit(&frames.list);
@@ -274,7 +279,7 @@ static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint6
 /* What the runtime itself counts: allglen less those in the free lists. */
 static int64_t own_count(struct ca_go *go, uint64_t count)
 {
-    uint32_t free_stack = 0, free_nostack = 0, extra = 0;
+    uint32_t free_stack = 0, free_nostack = 0;
     uint64_t slice[2], p;
     if (!go->globals.sched || !go->globals.allp ||
         !ca_go_read_u32(go, go->globals.sched, GO_SCHED_GFREE_N, &free_stack) ||
@@ -289,9 +294,6 @@ static int64_t own_count(struct ca_go *go, uint64_t count)
             ca_go_read_u32(go, p, GO_P_GFREE_N, &here))
             total -= here;
     }
-    if (go->globals.extra_m && ca_target_read_u32(go->target, go->globals.extra_m, &extra) &&
-        extra < MS_MAX)
-        total -= extra;
     return total;
 }
 
@@ -314,5 +316,9 @@ struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *task
     if (!ca_go_semaphores_read(go) || !ca_go_timers_read(go))
         return &ca_error_nomem;
     go->runtime.counted = own_count(go, slice[1]);
-    return walk_all(go, tasks, slice[0], slice[1]);
+    error = walk_all(go, tasks, slice[0], slice[1]);
+    /* Threads made for calls from C keep a dead goroutine each, outside the free lists. */
+    if (go->runtime.counted != CA_UNKNOWN)
+        go->runtime.counted -= go->held_by_threads;
+    return error;
 }
