@@ -121,14 +121,13 @@ static uint32_t count_defers(struct ca_go *go, const struct ca_go_g *g)
     return most;
 }
 
-static bool fill_times(struct ca_go *go, const struct ca_go_g *g, uint32_t status,
-                       struct ca_task *task)
+static void fill_age(struct ca_go *go, const struct ca_go_g *g, uint32_t status,
+                     struct ca_task *task)
 {
     int64_t since = (int64_t)ca_go_u64(go, g->bytes, GO_G_WAITSINCE);
-    if ((status == CA_GO_WAITING || status == CA_GO_SYSCALL || status == CA_GO_LEAKED) && since &&
-        go->now != CA_UNKNOWN && go->now >= since)
+    if ((status == CA_GO_WAITING || status == CA_GO_SYSCALL || status == CA_GO_LEAKED) &&
+        since > 0 && go->now >= since)
         task->since_ns = go->now - since;
-    return true;
 }
 
 static void fill_sites(struct ca_go *go, struct ca_tasks *tasks, const struct ca_go_g *g,
@@ -207,7 +206,7 @@ static bool add_task(struct ca_go *go, struct ca_tasks *tasks, const struct ca_g
     const struct ca_thread *thread = ca_go_thread_of(go, g);
     if (thread && (status == CA_GO_RUNNING || status == CA_GO_SYSCALL))
         task.thread = thread->tid;
-    fill_times(go, g, status, &task);
+    fill_age(go, g, status, &task);
     fill_sites(go, tasks, g, &task);
     uint32_t index = (uint32_t)tasks->list.len;
     return ca_vec_push(&tasks->list, task) && fill_stack(go, tasks, index, g, frames) &&

@@ -105,8 +105,9 @@ int64_t ca_go_clock(struct ca_go *go)
         ca_go_read_u64(go, go->globals.memstats, GO_MSTATS_LAST_GC_UNIX, &unix_ns) &&
         ca_go_read_u64(go, go->globals.memstats, GO_MSTATS_LAST_GC_NANO, &nano) && unix_ns &&
         nano) {
-        int64_t now = (int64_t)nano + (go->target->wall_ns - (int64_t)unix_ns);
-        if (now > latest)
+        int64_t passed, now;
+        if (!__builtin_sub_overflow(go->target->wall_ns, (int64_t)unix_ns, &passed) &&
+            !__builtin_add_overflow((int64_t)nano, passed, &now) && now > latest)
             return now;
     }
     return latest;
