@@ -8,6 +8,7 @@ enum {
     LABELS_MAX = 256,
     LABEL_BYTES = 4096,
     ANCESTORS_MAX = 1000,
+    MAIN_GOID = 1, /* nobody's go statement created it */
     BUCKET_SLOTS = 8,
     BUCKETS_SHIFT_MAX = 16,
     /* map[string]string bucket: 8 tophash, 8 keys, 8 values, overflow. runtime/map.go to 1.23 */
@@ -112,11 +113,13 @@ bool ca_go_ancestors_read(struct ca_go *go, struct ca_tasks *tasks, uint32_t tas
         if (!ca_go_read_u64(go, info, GO_ANCESTOR_GOID, &goid) ||
             !ca_go_read_u64(go, info, GO_ANCESTOR_GOPC, &gopc))
             return false;
-        uint32_t site = ca_go_call_site(go, tasks, gopc);
+        uint32_t site = goid == MAIN_GOID ? CA_NONE : ca_go_call_site(go, tasks, gopc);
         const struct ca_site *at = site == CA_NONE ? NULL : &tasks->sites.data[site];
-        ca_tasks_note(tasks, task, "ancestor: created by %s in goroutine %" PRIu64 " at %s:%u",
-                      at ? at->function : "an unknown function", goid,
-                      at && at->file ? at->file : "?", at ? at->line : 0);
+        if (at)
+            ca_tasks_note(tasks, task, "ancestor: goroutine %" PRIu64 ", created by %s at %s:%u",
+                          goid, at->function, at->file ? at->file : "?", at->line);
+        else
+            ca_tasks_note(tasks, task, "ancestor: goroutine %" PRIu64, goid);
     }
     return true;
 }

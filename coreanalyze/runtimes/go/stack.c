@@ -21,7 +21,8 @@ enum special {
     SPECIAL_NONE,
     SPECIAL_SYSTEMSTACK,
     SPECIAL_MORESTACK,
-    SPECIAL_INJECTED, /* sigpanic, asyncPreempt, debugCallV2: the caller did not call */
+    SPECIAL_SIGPANIC,
+    SPECIAL_INJECTED, /* asyncPreempt, debugCallV2: like sigpanic, the caller did not call */
     SPECIAL_MCALL,
     SPECIAL_CGOCALLBACK,
 };
@@ -53,7 +54,7 @@ static uint8_t special_of(const char *name)
         uint8_t special;
     } table[] = {
         {"runtime.systemstack", SPECIAL_SYSTEMSTACK}, {"runtime.morestack", SPECIAL_MORESTACK},
-        {"runtime.sigpanic", SPECIAL_INJECTED},       {"runtime.asyncPreempt", SPECIAL_INJECTED},
+        {"runtime.sigpanic", SPECIAL_SIGPANIC},       {"runtime.asyncPreempt", SPECIAL_INJECTED},
         {"runtime.debugCallV2", SPECIAL_INJECTED},    {"runtime.mcall", SPECIAL_MCALL},
         {"runtime.cgocallback", SPECIAL_CGOCALLBACK},
     };
@@ -127,6 +128,21 @@ static bool load_word(struct walk *walk, uint64_t address, uint64_t *ret)
     return ca_target_read_u64(walk->go->target, address, ret);
 }
 
+static bool is_injected(const struct step *step)
+{
+    return step->special == SPECIAL_SIGPANIC || step->special == SPECIAL_INJECTED;
+}
+
+/* Whether the caller's pc is where it stopped, for its line. To 1.20 Go itself took the instruction
+ * before for a preempted one (runtime/traceback.go, gentraceback: waspanic); since the unwinder was
+ * written anew, in the version that brought parentGoid, it does not. */
+static bool caller_is_exact(struct ca_go *go, const struct step *step)
+{
+    if (step->special == SPECIAL_INJECTED)
+        return go->layout.at[GO_G_PARENT] != CA_LAYOUT_ABSENT;
+    return step->special == SPECIAL_SIGPANIC;
+}
+
 /* The caller's pc and sp; false at the end. */
 static bool to_caller_amd64(struct walk *walk, const struct step *step)
 {
@@ -153,7 +169,7 @@ static bool to_caller_arm64(struct walk *walk, const struct step *step)
     walk->pc = pc;
     walk->sp = frame;
     /* The signal handler saved lr below the frame before it faked the call. */
-    if (step->special == SPECIAL_INJECTED) {
+    if (is_injected(step)) {
         uint64_t lr;
         if (load_word(walk, walk->sp, &lr)) {
             walk->sp += 16;
@@ -175,7 +191,7 @@ static bool to_caller(struct walk *walk, const struct step *step)
         walk->why = "the stack pointers do not rise";
         return false;
     }
-    walk->exact = step->special == SPECIAL_INJECTED;
+    walk->exact = caller_is_exact(walk->go, step);
     return walk->pc != 0;
 }
 
@@ -321,6 +337,16 @@ static bool leave_handler(struct ca_go *go, const struct ca_regs *inside, struct
     return found;
 }
 
+/* Whether the bytes that ucontext_regs reads registers from are a ucontext: no uc_link, and a
+ * uc_stack that holds the place itself. A stack holds many words that look like registers. */
+static bool is_ucontext(struct ca_go *go, uint64_t sp)
+{
+    uint64_t head[5]; /* flags, link, stack: sp, flags, size */
+    uint64_t at = go->target->arch == CA_ARCH_ARM64 ? sp + 128 : sp;
+    return ca_target_read(go->target, at, head, sizeof(head)) && head[1] == 0 && head[2] <= at &&
+           at - head[2] < head[4];
+}
+
 /* In C code inside the handler (cgo), or where the walk fails: search the signal stack for a
  * context whose registers fit the m. */
 static bool search_context(struct ca_go *go, uint64_t m, uint64_t gsignal, uint64_t sp,
@@ -335,7 +361,8 @@ static bool search_context(struct ca_go *go, uint64_t m, uint64_t gsignal, uint6
         struct ca_regs regs;
         uint64_t pc, rsp;
         struct ca_go_func func;
-        if (!ucontext_regs(go, at, &regs) || !ca_target_pc(go->target->arch, &regs, &pc) ||
+        if (!is_ucontext(go, at) || !ucontext_regs(go, at, &regs) ||
+            !ca_target_pc(go->target->arch, &regs, &pc) ||
             !ca_target_sp(go->target->arch, &regs, &rsp) ||
             !ca_go_func_find(&go->tables, pc, &func))
             continue;
