@@ -7,8 +7,8 @@
  *   collect    walks every task into the tables of tasks.h, stacks unwound, what it waits for.
  *              A fault inside one task is a note on it and a gap, never an error. Only running out
  *              of memory, or losing the target, is an error. Sets task.runtime to rt->index.
- *   name       turns one interned stack into frames for people: inlined calls shown, wrappers left
- *              out, functions, files, lines. Called once for each different stack, lazily.
+ *   name       turns one interned stack into frames for people: inlined calls shown, functions,
+ *              files, lines. Called once for each different stack, lazily.
  *   heap       optional doors for reachability, see runtimes/heap.h. NULL: no proof by
  * reachability. destroy    frees what probe made.
  *
