@@ -3,14 +3,19 @@
  * To add a runtime: make a folder, write its ops, add one line to registry.c. (A C runtime needs no
  * folder: write a description file, see runtimes/descriptions.) The calls come in this order:
  *
- *   probe      looks whether the runtime lives in the target. Cheap: symbols and sections, no walk.
- *   collect    walks every task into the tables of tasks.h, stacks unwound, what it waits for.
- *              A fault inside one task is a note on it and a gap, never an error. Only running out
- *              of memory, or losing the target, is an error. Sets task.runtime to rt->index.
- *   name       turns one interned stack into frames for people: inlined calls shown, functions,
- *              files, lines. Called once for each different stack, lazily.
- *   heap       optional doors for reachability, see runtimes/heap.h. NULL: no proof by
- * reachability. destroy    frees what probe made.
+ *   probe       looks whether the runtime lives in the target. Cheap: symbols and sections, no walk.
+ *
+ *   collect     walks every task into the tables of tasks.h, stacks unwound, what it waits for. A
+ *               fault inside one task is a note on it and a gap, never an error. Only running out
+ *               of memory, or losing the target, is an error. Sets task.runtime to rt->index.
+ *
+ *   name_stack  turns one interned stack into frames for people: inlined calls shown, functions,
+ *               files, lines. Called once for each different stack, lazily.
+ *
+ *   heap        optional doors for reachability, see runtimes/heap.h. NULL: no proof by
+ *               reachability.
+ *
+ *   destroy     frees what probe made.
  *
  * After collect a live target runs on. What name and heap still need must be in the tables, in the
  * runtime's own memory or in mapped files by then; heap->prepare is called before the release.
