@@ -3,7 +3,7 @@
  * To add a runtime: make a folder, write its ops, add one line to registry.c. (A C runtime needs no
  * folder: write a description file, see runtimes/descriptions.) The calls come in this order:
  *
- *   probe       looks whether the runtime lives in the target. Cheap: symbols and sections, no walk.
+ *   probe       looks whether the runtime lives in the target. Cheap: symbols, sections, no walk.
  *
  *   collect     walks every task into the tables of tasks.h, stacks unwound, what it waits for. A
  *               fault inside one task is a note on it and a gap, never an error. Only running out
