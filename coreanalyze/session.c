@@ -1,0 +1,193 @@
+#include "session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *ca_version(void)
+{
+    return CA_VERSION;
+}
+
+enum { THRESHOLD_DEFAULT = 1000 };
+
+static struct ca_session *create(const struct ca_options *options)
+{
+    struct ca_session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return NULL;
+    if (options && options->size)
+        memcpy(&session->options, options,
+               options->size < sizeof(session->options) ? options->size : sizeof(session->options));
+    if (session->options.threshold <= 0)
+        session->options.threshold = THRESHOLD_DEFAULT;
+    return session;
+}
+
+void ca_session_destroy(struct ca_session *session)
+{
+    if (!session)
+        return;
+    for (size_t i = 0; i < session->runtimes.len; i++)
+        session->runtimes.data[i]->ops->destroy(session->runtimes.data[i]);
+    ca_vec_deinit(&session->runtimes);
+    ca_groups_deinit(&session->groups);
+    ca_sites_deinit(&session->sites);
+    ca_tasks_deinit(&session->tasks);
+    ca_modules_destroy(session->modules);
+    ca_target_destroy(session->target);
+    ca_gaps_deinit(&session->gaps);
+    ca_vec_deinit(&session->frames);
+    ca_vec_deinit(&session->cases);
+    ca_vec_deinit(&session->labels);
+    ca_vec_deinit(&session->notes);
+    ca_vec_deinit(&session->others);
+    ca_vec_deinit(&session->evidence);
+    free(session);
+}
+
+static struct ca_error *add_runtimes(struct ca_session *session, struct ca_runtime *first)
+{
+    struct ca_error *error = NULL;
+    while (first) {
+        struct ca_runtime *next = first->next;
+        first->index = (uint16_t)session->runtimes.len;
+        if (error || session->runtimes.len >= UINT16_MAX ||
+            !ca_vec_push(&session->runtimes, first)) {
+            error = &ca_error_nomem;
+            first->ops->destroy(first);
+        }
+        first = next;
+    }
+    return error;
+}
+
+/* Asks every known runtime. One that is there but unreadable is a gap when another can be read,
+ * else the error. */
+static struct ca_error *find_runtimes(struct ca_session *session)
+{
+    struct ca_context context = {session->target, session->modules, &session->gaps,
+                                 &session->options};
+    struct ca_error *unreadable = NULL, *error = NULL;
+    for (size_t i = 0; ca_runtimes[i] && !error; i++) {
+        struct ca_runtime *found = NULL;
+        struct ca_error *refused = ca_runtimes[i]->probe(&context, &found);
+        if (refused == &ca_error_nomem)
+            error = refused;
+        else if (refused && unreadable)
+            ca_gaps_add_error(&session->gaps, "runtime", refused);
+        else if (refused)
+            unreadable = refused;
+        if (!error)
+            error = add_runtimes(session, found);
+    }
+    if (!error && unreadable && !session->runtimes.len)
+        return unreadable;
+    ca_gaps_add_error(&session->gaps, "runtime", unreadable);
+    return error;
+}
+
+/* What is known of a target without any runtime. */
+static struct ca_error *nothing_found(const struct ca_session *session)
+{
+    const struct ca_target *target = session->target;
+    const struct ca_module *main = ca_modules_main(session->modules);
+    const char *program = target->program[0] ? target->program : "the program";
+    if (main && main->name && main->name[0])
+        program = main->name;
+    const char *why =
+        main && !main->file ? "; its executable was not found here: give it by --exe" : "";
+    return ca_error_create(
+        CA_ERROR_NOT_FOUND,
+        "no known coroutine runtime in %s (%s, %zu threads, %zu modules)%s; Go programs and "
+        "runtimes with a description (--runtime-file) are known",
+        program, ca_arch_name(target->arch) ? ca_arch_name(target->arch) : "unknown machine",
+        target->threads.len, session->modules->list.len, why);
+}
+
+static struct ca_error *collect(struct ca_session *session)
+{
+    for (size_t i = 0; i < session->runtimes.len; i++) {
+        struct ca_runtime *runtime = session->runtimes.data[i];
+        struct ca_error *error = runtime->ops->collect(runtime, &session->tasks);
+        if (!error)
+            continue;
+        if (error == &ca_error_nomem || (session->runtimes.len == 1 && !session->tasks.list.len &&
+                                         error->code != CA_ERROR_CANCELLED))
+            return error;
+        ca_gaps_add_error(&session->gaps, runtime->name, error);
+    }
+    return ca_tasks_sort(&session->tasks) ? NULL : &ca_error_nomem;
+}
+
+/* The runtime's own counter against what was listed. */
+static void compare_counts(struct ca_session *session)
+{
+    for (size_t i = 0; i < session->runtimes.len; i++) {
+        const struct ca_runtime *runtime = session->runtimes.data[i];
+        int64_t listed = 0;
+        for (size_t t = 0; t < session->tasks.list.len; t++)
+            listed += session->tasks.list.data[t].runtime == i;
+        if (runtime->counted != CA_UNKNOWN && runtime->counted > listed && listed == 0)
+            ca_gaps_add(&session->gaps, runtime->name, 0,
+                        "the runtime counts %" PRId64 " tasks, none could be read",
+                        runtime->counted);
+    }
+}
+
+static struct ca_error *analyse(struct ca_session *session)
+{
+    struct ca_verdict_limits limits = {session->options.threshold, session->options.min_age_ns};
+    struct ca_error *error =
+        ca_sites_name(&session->sites, &session->tasks, session->runtimes.data);
+    if (error)
+        return error;
+    if (!ca_verdict_judge(&session->tasks, &session->sites, &limits) ||
+        !ca_groups_make(&session->groups, &session->tasks, &session->sites))
+        return &ca_error_nomem;
+    return NULL;
+}
+
+static struct ca_error *run(struct ca_session *session)
+{
+    struct ca_error *error =
+        ca_modules_open(session->target, &session->options, &session->gaps, &session->modules);
+    if (!error)
+        error = find_runtimes(session);
+    if (!error && !session->runtimes.len)
+        error = nothing_found(session);
+    if (!error)
+        error = collect(session);
+    if (!error && !session->options.hold)
+        ca_target_release(session->target);
+    if (!error)
+        error = analyse(session);
+    if (!error) {
+        compare_counts(session);
+        ca_gaps_close(&session->gaps);
+    }
+    return error;
+}
+
+/* Takes over: opens what the target holds, or destroys everything. */
+static struct ca_error *finish(struct ca_session *session, struct ca_error *error,
+                               struct ca_session **ret)
+{
+    if (!error)
+        error = run(session);
+    if (error) {
+        ca_session_destroy(session);
+        return error;
+    }
+    *ret = session;
+    return NULL;
+}
+
+struct ca_error *ca_session_open_core(const char *path, const struct ca_options *options,
+                                      struct ca_session **ret)
+{
+    struct ca_session *session = create(options);
+    if (!session)
+        return &ca_error_nomem;
+    return finish(session, ca_target_open_core(path, &session->gaps, &session->target), ret);
+}

@@ -1,0 +1,40 @@
+/* A session from inside: the tables behind the public calls. Included only by the session's own
+ * files, which are the ones that see every room.
+ *
+ * session.c           open, find runtimes, collect, analyse, close
+ * session_answers.c   the public calls that only look into the tables
+ */
+#ifndef CA_SESSION_H
+#define CA_SESSION_H
+
+#include "analysis/groups.h"
+#include "analysis/sites.h"
+#include "coreanalyze.h"
+#include "runtimes/runtime.h"
+
+struct ca_session {
+    struct ca_options options;
+    struct ca_gaps gaps;
+    struct ca_target *target;
+    struct ca_modules *modules;
+    CA_VEC(struct ca_runtime *) runtimes; /* by task.runtime */
+    struct ca_tasks tasks;
+    struct ca_sites sites;
+    struct ca_groups groups;
+
+    /* Answers that are borrowed until the next call. */
+    CA_VEC(struct ca_frame_info) frames;
+    CA_VEC(struct ca_case_info) cases;
+    CA_VEC(struct ca_label_info) labels;
+    CA_VEC(const char *) notes;
+    CA_VEC(size_t) others;
+    CA_VEC(struct ca_evidence_info) evidence;
+    char build_id[130];
+    char signal[32];
+};
+
+/* Formats the id of a task as the contract has it. */
+void ca_session_format_id(const struct ca_session *session, const struct ca_task *task,
+                          char id[48]);
+
+#endif
