@@ -18,7 +18,8 @@ static struct ca_error *map_fd(int fd, const char *path, struct ca_file *ret)
         return ca_error_create(CA_ERROR_FORMAT, "%s is not a regular file", path);
     if (!st.st_size)
         return NULL;
-    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    /* Writable, but private: libelf marks what it has decompressed in the section headers. */
+    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     if (bytes == MAP_FAILED)
         return ca_error_create(CA_ERROR_IO, "%s cannot be mapped: %s", path, strerror(errno));
     *ret = (struct ca_file){bytes, (size_t)st.st_size};
