@@ -1,0 +1,78 @@
+"""The cores that the benchmarks read: made once, kept under build/bench."""
+
+import hashlib
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KEPT = ROOT / "build" / "bench"
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+import build  # noqa: E402
+import crash  # noqa: E402
+import toolchains  # noqa: E402
+
+
+class Subject:
+    """A program and its core: `binary`, `core`, `tasks` (how many it was asked to make)."""
+
+    def __init__(self, binary, core, tasks):
+        self.binary, self.core, self.tasks = binary, core, tasks
+
+
+def toolchain():
+    """The newest Go at hand: the one on PATH, else Debian's. Raises toolchains.Missing."""
+    try:
+        return toolchains.find("own")
+    except toolchains.Missing:
+        return toolchains.find("debian")
+
+
+def go(chain, count, shape="plain"):
+    """samples/go/many with COUNT goroutines."""
+    return _make(build.build(chain, "many", shape), f"go-{count}-{shape}", count)
+
+
+def described(count):
+    """samples/c/many with COUNT tasks: a runtime that a description explains."""
+    subprocess.run(["make", "-s", "build/samples/c/many"], cwd=ROOT, check=True)
+    return _make(ROOT / "build" / "samples" / "c" / "many", f"c-{count}", count)
+
+
+def _make(binary, name, count):
+    key = hashlib.sha256(Path(binary).read_bytes()).hexdigest()[:12]
+    folder = KEPT / f"{name}-{key}"
+    core = folder / "core"
+    if core.exists():
+        return Subject(binary, core, count)
+    for old in KEPT.glob(f"{name}-*"):
+        shutil.rmtree(old)
+    folder.mkdir(parents=True)
+    print(f"making a core of {count:,} tasks ({name})", file=sys.stderr, flush=True)
+    left = _die(binary, count, folder)
+    left.rename(core)
+    return Subject(binary, core, count)
+
+
+def _die(binary, count, folder):
+    """Go prints every goroutine before it dies: that is thrown away."""
+    if not crash.kernel_writes_here():
+        return crash.run(binary, [str(count)], folder / "run", timeout=1800).core
+    env = dict(os.environ, GOTRACEBACK="crash")
+    subprocess.run(
+        [str(binary), str(count)], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_unlimited, timeout=1800,
+    )
+    cores = list(folder.glob("core*"))
+    if len(cores) != 1:
+        raise RuntimeError(f"{binary} left {len(cores)} cores in {folder}")
+    return cores[0]
+
+
+def _unlimited():
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
