@@ -1,0 +1,312 @@
+#include "runtimes/described/bind.h"
+
+#include <string.h>
+
+enum { STEPS = 64 };
+
+struct compiler {
+    struct ca_binder *binder;
+    struct ca_step steps[STEPS];
+    unsigned count;
+    const struct ca_ctype *type;
+    bool lvalue; /* the program leads to an address of type, not to a value */
+    uint8_t shift, width;
+    bool per_thread;
+    const char *why;
+};
+
+static bool compile(struct compiler *c, const struct ca_path *path, const struct ca_ctype *hint);
+
+static bool fail(struct compiler *c, const char *format, const char *a, const char *b)
+{
+    char *text = ca_arena_printf(c->binder->types->arena, format, a, b);
+    c->why = text ? text : "no memory";
+    return false;
+}
+
+static bool emit(struct compiler *c, struct ca_step step)
+{
+    struct ca_step *last = c->count ? &c->steps[c->count - 1] : NULL;
+    if (step.op == CA_STEP_ADD && !step.imm)
+        return true;
+    if (step.op == CA_STEP_ADD && last && (last->op == CA_STEP_ADD || last->op == CA_STEP_CONST)) {
+        last->imm += step.imm;
+        return true;
+    }
+    if (c->count == STEPS)
+        return fail(c, "too long%s%s", "", "");
+    c->steps[c->count++] = step;
+    return true;
+}
+
+/* A scalar in memory becomes its value. */
+static bool load(struct compiler *c)
+{
+    if (!c->lvalue)
+        return true;
+    if (!ca_types_scalar(c->type) || !c->type->size || c->type->size > 8)
+        return fail(c, "%s is not a number or pointer", c->type ? c->type->name : "it", "");
+    c->lvalue = false;
+    if (!emit(c, (struct ca_step){.op = CA_STEP_LOAD,
+                                  .size = (uint8_t)c->type->size,
+                                  .is_signed = c->type->is_signed && !c->width}))
+        return false;
+    uint8_t shift = c->shift, width = c->width;
+    c->shift = c->width = 0;
+    return !width || emit(c, (struct ca_step){.op = CA_STEP_BITS,
+                                              .shift = shift,
+                                              .width = width,
+                                              .is_signed = c->type->is_signed});
+}
+
+/* What a pointer points to; an array's first element. */
+static bool deref(struct compiler *c)
+{
+    if (c->type && c->type->kind == CA_CTYPE_ARRAY && c->lvalue) {
+        c->type = ca_types_target(c->binder->types, c->type);
+        return true;
+    }
+    if (!c->type || c->type->kind != CA_CTYPE_POINTER)
+        return fail(c, "%s is not a pointer", c->type ? c->type->name : "it", "");
+    const struct ca_ctype *target = ca_types_target(c->binder->types, c->type);
+    if (!load(c))
+        return false;
+    c->lvalue = true;
+    c->type = target;
+    return true;
+}
+
+static bool compile_name(struct compiler *c, const char *name, const struct ca_ctype *hint)
+{
+    struct ca_types *types = c->binder->types;
+    struct ca_cglobal global;
+    uint64_t value;
+    if (hint && hint->kind == CA_CTYPE_ENUM && ca_types_enumerator(types, hint, name, &value)) {
+        c->type = hint;
+        return emit(c, (struct ca_step){.op = CA_STEP_CONST, .imm = value});
+    }
+    if (ca_types_global(types, name, &global)) {
+        c->type = global.type;
+        c->lvalue = true;
+        c->per_thread = c->per_thread || global.thread_local;
+        if (!global.thread_local)
+            return emit(c, (struct ca_step){.op = CA_STEP_CONST, .imm = global.address});
+        return emit(c, (struct ca_step){
+                           .op = CA_STEP_TLS, .imm = global.address, .module = global.module});
+    }
+    if (ca_types_enumerator(types, NULL, name, &value)) {
+        c->type = ca_types_int(types, 8, true);
+        return emit(c, (struct ca_step){.op = CA_STEP_CONST, .imm = value});
+    }
+    /* A symbol without a type: its address can still be taken or seen as something. */
+    for (size_t i = 0; i <= types->modules->list.len; i++) {
+        struct ca_module *module = i ? &types->modules->list.data[i - 1] : types->module;
+        if (module && ca_module_symbol(module, name, &value, NULL)) {
+            c->type = NULL;
+            c->lvalue = true;
+            return emit(c, (struct ca_step){.op = CA_STEP_CONST, .imm = value});
+        }
+    }
+    return fail(c, "there is no global, static, enumerator or symbol \"%s\"%s", name, "");
+}
+
+static bool compile_member(struct compiler *c, const struct ca_path *path)
+{
+    struct ca_types *types = c->binder->types;
+    struct ca_cmember member;
+    if (!compile(c, path->base, NULL))
+        return false;
+    if (c->type && c->type->kind == CA_CTYPE_POINTER && !deref(c))
+        return false;
+    if (!c->type || !c->lvalue || c->type->kind != CA_CTYPE_STRUCT)
+        return fail(c, "no member .%s in %s: not a struct", path->name,
+                    c->type && *c->type->name ? c->type->name : "something untyped");
+    if (!ca_types_member(types, c->type, path->name, &member))
+        return fail(c, "%s has no member \"%s\"", *c->type->name ? c->type->name : "the struct",
+                    path->name);
+    c->type = member.type;
+    c->shift = member.shift;
+    c->width = member.width;
+    return emit(c, (struct ca_step){.op = CA_STEP_ADD, .imm = member.offset});
+}
+
+static bool compile_index(struct compiler *c, const struct ca_path *path)
+{
+    uint64_t offset;
+    if (!compile(c, path->base, NULL) || !deref(c))
+        return false;
+    if (!c->type || !c->type->size ||
+        __builtin_mul_overflow(c->type->size, path->number, &offset))
+        return fail(c, "cannot index %s: the size of an element is not known",
+                    c->type ? c->type->name : "it", "");
+    return emit(c, (struct ca_step){.op = CA_STEP_ADD, .imm = offset});
+}
+
+static bool compile_as(struct compiler *c, const struct ca_path *path)
+{
+    const struct ca_ctype *type = ca_types_find(c->binder->types, path->name);
+    if (!type)
+        return fail(c, "there is no type \"%s\"%s", path->name, "");
+    if (!compile(c, path->base, NULL))
+        return false;
+    if (c->lvalue && ca_types_scalar(c->type) && !load(c))
+        return false;
+    c->lvalue = true;
+    c->type = type;
+    return true;
+}
+
+/* The chain's offset inside a struct, through embedded structs and arrays only. */
+static bool chain_offset(struct compiler *c, const struct ca_path *chain,
+                         const struct ca_ctype **type, uint64_t *offset)
+{
+    struct ca_cmember member;
+    if (chain->kind != CA_PATH_MEMBER)
+        return true;
+    if (!chain_offset(c, chain->base, type, offset))
+        return false;
+    if ((*type)->kind != CA_CTYPE_STRUCT ||
+        !ca_types_member(c->binder->types, *type, chain->name, &member))
+        return fail(c, "%s has no member \"%s\"", (*type)->name, chain->name);
+    *offset += member.offset;
+    *type = member.type;
+    return true;
+}
+
+static bool compile_in(struct compiler *c, const struct ca_path *path)
+{
+    const struct ca_ctype *type = ca_types_find(c->binder->types, path->name);
+    const struct ca_ctype *inner = type;
+    uint64_t offset = 0;
+    if (!type)
+        return fail(c, "there is no type \"%s\"%s", path->name, "");
+    if (!chain_offset(c, path->member, &inner, &offset) || !compile(c, path->base, NULL))
+        return false;
+    if (c->lvalue && ca_types_scalar(c->type) && !load(c))
+        return false;
+    c->lvalue = true;
+    c->type = type;
+    return emit(c, (struct ca_step){.op = CA_STEP_ADD, .imm = -offset});
+}
+
+static bool compile_operand(struct compiler *c, const struct ca_path *path)
+{
+    if (!compile(c, path->base, NULL))
+        return false;
+    if (c->lvalue && ca_types_scalar(c->type) && !load(c))
+        return false;
+    if (c->lvalue) { /* of a struct: its address */
+        c->lvalue = false;
+        c->type = ca_types_int(c->binder->types, 8, false);
+    }
+    return emit(c, (struct ca_step){.op = path->kind == CA_PATH_ADD ? CA_STEP_ADD : CA_STEP_MASK,
+                                    .imm = path->number});
+}
+
+static bool compile_here(struct compiler *c, bool outer)
+{
+    c->type = outer ? c->binder->outer : c->binder->here;
+    c->lvalue = true;
+    if (!c->type)
+        return fail(c, outer ? "'^' has no meaning here%s%s" : "'.' has no meaning here%s%s", "",
+                    "");
+    return emit(c, (struct ca_step){.op = outer ? CA_STEP_OUTER : CA_STEP_THIS});
+}
+
+static bool compile(struct compiler *c, const struct ca_path *path, const struct ca_ctype *hint)
+{
+    switch (path->kind) {
+    case CA_PATH_NUMBER:
+        c->type = ca_types_int(c->binder->types, 8, true);
+        return emit(c, (struct ca_step){.op = CA_STEP_CONST, .imm = path->number});
+    case CA_PATH_STRING:
+        return fail(c, "a text can only be compared with%s%s", "", "");
+    case CA_PATH_NAME:
+        return compile_name(c, path->name, hint);
+    case CA_PATH_THIS:
+    case CA_PATH_OUTER:
+        return compile_here(c, path->kind == CA_PATH_OUTER);
+    case CA_PATH_MEMBER:
+        return compile_member(c, path);
+    case CA_PATH_INDEX:
+        return compile_index(c, path);
+    case CA_PATH_ADDRESS:
+        if (!compile(c, path->base, NULL))
+            return false;
+        if (!c->lvalue)
+            return fail(c, "'&' needs something in memory%s%s", "", "");
+        c->lvalue = false;
+        c->type = ca_types_pointer(c->binder->types, c->type);
+        return true;
+    case CA_PATH_DEREF:
+        return compile(c, path->base, NULL) && deref(c);
+    case CA_PATH_AS:
+        return compile_as(c, path);
+    case CA_PATH_IN:
+        return compile_in(c, path);
+    case CA_PATH_ADD:
+    case CA_PATH_MASK:
+        return compile_operand(c, path);
+    }
+    return fail(c, "not understood%s%s", "", "");
+}
+
+static bool finish(struct compiler *c, struct ca_expr *expr, unsigned choice)
+{
+    if (c->lvalue && ca_types_scalar(c->type) && !load(c))
+        return false;
+    size_t size = c->count * sizeof(*c->steps);
+    expr->steps = ca_arena_alloc(c->binder->types->arena, size);
+    if (!expr->steps)
+        return fail(c, "no memory%s%s", "", "");
+    memcpy(expr->steps, c->steps, size);
+    expr->step_count = (uint8_t)c->count;
+    expr->type = c->type;
+    expr->lvalue = c->lvalue;
+    expr->per_thread = c->per_thread;
+    expr->chosen = (uint8_t)choice;
+    expr->bound = true;
+    return true;
+}
+
+static bool bind_hinted(struct ca_binder *binder, struct ca_expr *expr,
+                        const struct ca_ctype *hint)
+{
+    expr->bound = false;
+    expr->string = NULL;
+    for (unsigned i = 0; i < expr->path_count; i++) {
+        struct compiler c = {.binder = binder};
+        if (expr->paths[i]->kind == CA_PATH_STRING) {
+            expr->string = expr->paths[i]->name;
+            expr->bound = true;
+            expr->chosen = (uint8_t)i;
+            return true;
+        }
+        if (compile(&c, expr->paths[i], hint) && finish(&c, expr, i))
+            return true;
+        if (!expr->why || i == 0)
+            expr->why = c.why;
+    }
+    return false;
+}
+
+bool ca_expr_bind(struct ca_binder *binder, struct ca_expr *expr)
+{
+    return bind_hinted(binder, expr, NULL);
+}
+
+const char *ca_test_bind(struct ca_binder *binder, struct ca_test *test)
+{
+    for (; test; test = test->next) {
+        if (!bind_hinted(binder, &test->left, NULL))
+            return test->left.why;
+        if (test->right.path_count && !bind_hinted(binder, &test->right, test->left.type))
+            return test->right.why;
+        if (test->high.path_count && !bind_hinted(binder, &test->high, test->left.type))
+            return test->high.why;
+        if (test->left.string || test->high.string ||
+            (test->right.string && test->op != CA_TEST_EQ && test->op != CA_TEST_NE))
+            return "a text can only stand on the right of == and !=";
+    }
+    return NULL;
+}

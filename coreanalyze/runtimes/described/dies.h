@@ -1,0 +1,19 @@
+/* Finding DIEs by qualified name: one pass over the top levels of a module's DWARF, then hash
+ * lookups. Used by types.c only.
+ */
+#ifndef CA_DESCRIBED_DIES_H
+#define CA_DESCRIBED_DIES_H
+
+#include "runtimes/described/types.h"
+
+bool ca_die_type(Dwarf_Die *die, Dwarf_Die *ret);   /* DW_AT_type, integrated */
+bool ca_die_peel(Dwarf_Die *die, Dwarf_Die *ret);   /* without typedef, const, volatile, ... */
+bool ca_die_flag(Dwarf_Die *die, unsigned attribute);
+bool ca_die_number(Dwarf_Die *die, unsigned attribute, Dwarf_Word *ret);
+bool ca_dies_type(struct ca_types *types, const char *name, Dwarf_Die *ret);
+bool ca_dies_enumerator(struct ca_types *types, const char *name, uint64_t *ret);
+/* address: in the target, or the offset in thread-local storage. */
+bool ca_dies_variable(struct ca_types *types, const char *name, struct ca_types_entry *ret,
+                      uint64_t *address, bool *thread_local_);
+
+#endif
