@@ -1,0 +1,413 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "runtimes/described/described.h"
+
+void ca_known_init(struct ca_known *known)
+{
+    memset(known, 0, sizeof(*known));
+    known->state = known->kind = CA_UNSET;
+}
+
+static void keep(const struct ca_expr **slot, const struct ca_expr *expr)
+{
+    if (!*slot && expr->bound)
+        *slot = expr;
+}
+
+void ca_known_add(struct ca_known *known, const struct ca_outcome *outcome)
+{
+    if (known->state == CA_UNSET)
+        known->state = outcome->state;
+    if (known->kind == CA_UNSET)
+        known->kind = outcome->kind;
+    if (!known->reason && !known->reason_from)
+        known->reason = outcome->reason;
+    if (!known->exclude)
+        known->exclude = outcome->exclude;
+    known->system = known->system || outcome->system;
+    known->main = known->main || outcome->main;
+    if (known->direction == CA_DIRECTION_UNKNOWN)
+        known->direction = outcome->direction;
+    if (!known->reason)
+        keep(&known->reason_from, &outcome->reason_from);
+    keep(&known->object, &outcome->object);
+    keep(&known->owner, &outcome->owner);
+    keep(&known->waiters, &outcome->waiters);
+    keep(&known->counter, &outcome->counter);
+    keep(&known->fd, &outcome->fd);
+    keep(&known->deadline, &outcome->deadline);
+    if (!known->cases)
+        known->cases = outcome->cases;
+    if (!known->any)
+        known->any = outcome->any;
+    if (!known->object_ring)
+        known->object_ring = outcome->object_ring;
+}
+
+void ca_known_rules(struct ca_known *known, struct ca_rule *rules, const struct ca_scope *scope)
+{
+    for (struct ca_rule *rule = rules; rule; rule = rule->next) {
+        if (!ca_tests_hold(rule->when, scope, false))
+            continue;
+        rule->hits++;
+        ca_known_add(known, &rule->outcome);
+    }
+}
+
+struct ca_scope ca_described_scope(struct ca_described *self, uint64_t here)
+{
+    return (struct ca_scope){.target = self->base.context.target,
+                             .tls = &self->tls,
+                             .here = here,
+                             .budget = &self->budget};
+}
+
+void ca_described_exclude(struct ca_described *self, const char *word)
+{
+    for (size_t i = 0; i < self->excluded_words.len; i++) {
+        if (strcmp(self->excluded_words.data[i].word, word) == 0) {
+            self->excluded_words.data[i].count++;
+            return;
+        }
+    }
+    if (self->excluded_words.len < 64)
+        (void)ca_vec_push(&self->excluded_words, (struct ca_excluded){word, 1});
+}
+
+/* ---- time --------------------------------------------------------------------------------- */
+
+static bool scaled(uint64_t value, int64_t factor, int64_t *ret)
+{
+    return value <= INT64_MAX && !__builtin_mul_overflow((int64_t)value, factor, ret);
+}
+
+bool ca_described_time(const struct ca_described *self, const struct ca_expr *expr,
+                       const struct ca_scope *scope, int64_t *ret)
+{
+    static const int64_t factors[] = {1, 1000, 1000000, 1000000000, 1, 1000};
+    enum ca_time_unit unit = self->description.unit;
+    uint64_t value, words[2];
+    int64_t seconds, rest;
+    if (!ca_expr_value(expr, scope, &value) || !value || value == UINT64_MAX)
+        return false;
+    if (unit < CA_TIME_TIMESPEC)
+        return scaled(value, factors[unit], ret) && *ret != INT64_MAX;
+    return ca_target_read(scope->target, value, words, sizeof(words)) &&
+           scaled(words[0], 1000000000, &seconds) && scaled(words[1], factors[unit], &rest) &&
+           !__builtin_add_overflow(seconds, rest, ret) && *ret;
+}
+
+static int64_t now_of(struct ca_described *self)
+{
+    struct ca_scope scope = ca_described_scope(self, 0);
+    int64_t now;
+    if (self->description.now.bound &&
+        ca_described_time(self, &self->description.now, &scope, &now))
+        return now;
+    const struct ca_target *target = self->base.context.target;
+    return self->description.clock == CA_CLOCK_REALTIME ? target->wall_ns : target->now_ns;
+}
+
+/* ---- finding ------------------------------------------------------------------------------- */
+
+static bool on_item(void *arg, struct ca_source *source, const struct ca_scope *scope)
+{
+    struct ca_described *self = arg;
+    bool fresh;
+    if (source->as.exclude) {
+        if (!ca_map_put(&self->excluded, scope->here, &fresh))
+            return false;
+        if (fresh)
+            ca_described_exclude(self, source->as.exclude);
+        return true;
+    }
+    uint64_t *slot = ca_map_put(&self->by_address, scope->here, &fresh);
+    if (!slot)
+        return false;
+    if (!fresh)
+        return true; /* on two lists: the first one's word counts */
+    if (self->found.len == CA_DESCRIBED_TASKS) {
+        ca_gaps_add(self->base.context.gaps, self->base.name, 0,
+                    "more than %d tasks: the rest is left out", CA_DESCRIBED_TASKS);
+        self->budget = 0;
+        return true;
+    }
+    return ca_vec_push(&self->found, (struct ca_found){scope->here, source});
+}
+
+static void report_breaks(struct ca_described *self, const struct ca_source *source)
+{
+    if (source->breaks)
+        ca_gaps_add(self->base.context.gaps, self->base.name, source->broke_at,
+                    "the %s of line %u broke after %" PRIu64 " elements: %s", source->word,
+                    source->line, source->found, source->broke_why);
+    for (const struct ca_source *each = source->each; each; each = each->next)
+        report_breaks(self, each);
+}
+
+static bool find(struct ca_described *self)
+{
+    struct ca_scope scope = ca_described_scope(self, 0);
+    bool ok = true;
+    for (struct ca_source *s = self->description.tasks; ok && s; s = s->next) {
+        ok = ca_walk(s, &scope, on_item, self);
+        report_breaks(self, s);
+    }
+    return ok;
+}
+
+/* ---- which task a thread runs ----------------------------------------------------------------- */
+
+/* `current` is one value for each thread when it is thread-local; a plain global belongs to the
+ * only thread, or to the main one. */
+static void find_current(struct ca_described *self)
+{
+    struct ca_target *target = self->base.context.target;
+    const struct ca_expr *expr = &self->description.current;
+    if (!expr->bound)
+        return;
+    for (size_t i = 0; i < target->threads.len; i++) {
+        struct ca_scope scope = ca_described_scope(self, 0);
+        uint64_t address;
+        scope.thread_pointer = target->threads.data[i].tls;
+        bool main = target->threads.len == 1 || target->threads.data[i].tid == target->pid;
+        if ((!expr->per_thread && !main) || !ca_expr_address(expr, &scope, &address) || !address)
+            continue;
+        uint64_t *slot = ca_map_put(&self->current, address, NULL);
+        if (slot && !*slot)
+            *slot = i + 1;
+    }
+}
+
+struct bounds {
+    uint64_t low, high;
+    uint32_t task;
+};
+
+static int compare_bounds(const void *a, const void *b)
+{
+    const struct bounds *x = a, *y = b;
+    return x->low < y->low ? -1 : x->low > y->low;
+}
+
+/* A thread whose stack pointer is inside a task's stack runs that task, whatever else says. */
+static void find_on_stacks(struct ca_described *self, struct ca_tasks *tasks)
+{
+    struct ca_target *target = self->base.context.target;
+    CA_VEC(struct bounds) all = {0};
+    for (size_t i = self->first; i < tasks->list.len; i++) {
+        const struct ca_task *task = &tasks->list.data[i];
+        if (task->stack_high > task->stack_low &&
+            !ca_vec_push(&all, (struct bounds){task->stack_low, task->stack_high, (uint32_t)i}))
+            break;
+    }
+    if (all.len)
+        qsort(all.data, all.len, sizeof(*all.data), compare_bounds);
+    for (size_t t = 0; all.len && t < target->threads.len; t++) {
+        uint64_t sp;
+        size_t low = 0, high = all.len;
+        if (!ca_target_sp(target->arch, &target->threads.data[t].regs, &sp))
+            continue;
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+            if (all.data[middle].low <= sp)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (!low || sp >= all.data[low - 1].high)
+            continue;
+        struct ca_task *task = &tasks->list.data[all.data[low - 1].task];
+        task->state = CA_STATE_RUNNING;
+        task->thread = target->threads.data[t].tid;
+        uint64_t *slot = ca_map_put(&self->current, task->address, NULL);
+        if (slot)
+            *slot = t + 1;
+    }
+    ca_vec_deinit(&all);
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static const char *reason_of(struct ca_described *self, struct ca_tasks *tasks,
+                             const struct ca_known *known, const struct ca_scope *scope)
+{
+    uint64_t value;
+    if (known->reason)
+        return ca_strings_intern(&tasks->strings, known->reason, strlen(known->reason));
+    const struct ca_expr *expr = known->reason_from;
+    if (!expr)
+        return NULL;
+    if (expr->type && expr->type->kind == CA_CTYPE_ENUM) {
+        const char *name = ca_expr_value(expr, scope, &value)
+                               ? ca_types_enum_name(&self->types, expr->type, value)
+                               : NULL;
+        return name ? ca_strings_intern(&tasks->strings, name, strlen(name)) : NULL;
+    }
+    const char *text = ca_expr_string(expr, scope, &tasks->strings);
+    return text && *text ? text : NULL;
+}
+
+static struct ca_task blank(const struct ca_described *self, uint64_t address)
+{
+    return (struct ca_task){.number = address,
+                            .address = address,
+                            .runtime = self->base.index,
+                            .state = CA_STATE_WAITING,
+                            .since_ns = CA_UNKNOWN,
+                            .thread = CA_UNKNOWN,
+                            .wait = CA_NONE,
+                            .stack = CA_STACK_NONE,
+                            .entry = CA_NONE,
+                            .created = CA_NONE,
+                            .group = CA_NONE};
+}
+
+/* Reads what is in the struct. false: not a task after all. */
+static bool read_task(struct ca_described *self, struct ca_tasks *tasks,
+                      const struct ca_found *found, struct ca_known *known)
+{
+    struct ca_scope scope = ca_described_scope(self, found->address);
+    uint8_t byte;
+    if (ca_map_get(&self->excluded, found->address))
+        return false;
+    if (!ca_target_read(scope.target, found->address, &byte, 1)) {
+        ca_gaps_add(self->base.context.gaps, self->base.name, found->address,
+                    "a task's struct is not in memory");
+        return false;
+    }
+    ca_known_init(known);
+    ca_known_add(known, &found->source->as);
+    ca_known_rules(known, self->description.rules, &scope);
+    if (known->exclude || known->state == CA_STATE_DEAD) {
+        ca_described_exclude(self, known->exclude ? known->exclude : "dead");
+        return false;
+    }
+    struct ca_task task = blank(self, found->address);
+    if (known->state != CA_UNSET)
+        task.state = (uint8_t)known->state;
+    task.flags = (known->system ? CA_TASK_SYSTEM : 0) | (known->main ? CA_TASK_MAIN : 0);
+    task.reason = reason_of(self, tasks, known, &scope);
+    ca_described_identify(self, tasks, &task, &scope);
+    const uint64_t *thread = ca_map_get(&self->current, found->address);
+    if (thread) {
+        task.state = CA_STATE_RUNNING;
+        task.thread = scope.target->threads.data[*thread - 1].tid;
+    }
+    return ca_vec_push(&tasks->list, task);
+}
+
+static bool progress(struct ca_described *self, uint64_t done, uint64_t total)
+{
+    const struct ca_options *options = self->base.context.options;
+    return !options || !options->progress ||
+           options->progress(options->progress_arg, "reading tasks", done, total);
+}
+
+/* What each task is known for is needed twice: for its struct, and, once every task is known, for
+ * what it waits for. Working it out again costs less than keeping it for a million tasks. */
+static void finish_task(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
+                        struct ca_source *source)
+{
+    struct ca_scope scope = ca_described_scope(self, tasks->list.data[index].address);
+    struct ca_known known;
+    ca_known_init(&known);
+    ca_known_add(&known, &source->as);
+    ca_known_rules(&known, self->description.rules, &scope);
+    ca_described_created(self, tasks, &tasks->list.data[index], &scope);
+    if (tasks->list.data[index].state != CA_STATE_RUNNING &&
+        tasks->list.data[index].state != CA_STATE_RUNNABLE)
+        ca_described_wait(self, tasks, index, &known, &scope);
+    ca_described_stack(self, tasks, index, &scope);
+}
+
+static bool number_tasks(struct ca_described *self, struct ca_tasks *tasks)
+{
+    ca_map_deinit(&self->by_address);
+    for (size_t i = self->first; i < tasks->list.len; i++) {
+        const struct ca_task *task = &tasks->list.data[i];
+        uint64_t *by_address = ca_map_put(&self->by_address, task->address, NULL);
+        if (by_address)
+            *by_address = i + 1;
+        uint64_t *by_number = ca_map_put(&self->by_number, task->number, NULL);
+        if (by_number && !*by_number)
+            *by_number = i + 1;
+        if (!by_address || !by_number)
+            return false;
+    }
+    return true;
+}
+
+static void set_ages(struct ca_described *self, struct ca_tasks *tasks)
+{
+    int64_t now = self->now;
+    for (size_t i = self->first; i < tasks->list.len; i++) {
+        struct ca_task *task = &tasks->list.data[i];
+        int64_t since = task->since_ns; /* a point in time until here */
+        if (since == CA_UNKNOWN)
+            continue;
+        task->since_ns = now == CA_UNKNOWN || since > now ? CA_UNKNOWN : now - since;
+    }
+}
+
+static int64_t listed(const struct ca_described *self, const struct ca_tasks *tasks)
+{
+    int64_t count = 0;
+    for (size_t i = self->first; i < tasks->list.len; i++)
+        count += !(tasks->list.data[i].flags & CA_TASK_SYSTEM);
+    return count;
+}
+
+static void compare_count(struct ca_described *self, const struct ca_tasks *tasks)
+{
+    struct ca_scope scope = ca_described_scope(self, 0);
+    uint64_t value;
+    self->base.counted = CA_UNKNOWN;
+    if (!self->description.count.bound ||
+        !ca_expr_value(&self->description.count, &scope, &value) || value > INT64_MAX)
+        return;
+    self->base.counted = (int64_t)value;
+    int64_t found = listed(self, tasks);
+    if (found != self->base.counted)
+        ca_gaps_add(self->base.context.gaps, self->base.name, 0,
+                    "%" PRId64 " %ss were found, its own counter says %" PRId64, found,
+                    self->base.task_noun, self->base.counted);
+}
+
+struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_tasks *tasks)
+{
+    struct ca_described *self = (struct ca_described *)runtime;
+    self->budget = CA_DESCRIBED_BUDGET;
+    self->first = (uint32_t)tasks->list.len;
+    self->latest = CA_UNKNOWN;
+    self->now = now_of(self);
+    if (!find(self))
+        return &ca_error_nomem;
+    find_current(self);
+    size_t kept = 0;
+    for (size_t i = 0; i < self->found.len; i++) {
+        struct ca_known known;
+        size_t before = tasks->list.len;
+        if (!(i % 4096) && !progress(self, i, self->found.len)) {
+            ca_gaps_add(runtime->context.gaps, runtime->name, 0,
+                        "cancelled: the tasks are not complete");
+            break;
+        }
+        if (read_task(self, tasks, &self->found.data[i], &known) && tasks->list.len > before)
+            self->found.data[kept++] = self->found.data[i];
+    }
+    self->found.len = kept;
+    if (!number_tasks(self, tasks))
+        return &ca_error_nomem;
+    find_on_stacks(self, tasks);
+    if (self->now == CA_UNKNOWN && self->description.now_latest)
+        self->now = self->latest;
+    for (size_t i = 0; i < kept; i++)
+        finish_task(self, tasks, self->first + (uint32_t)i, self->found.data[i].source);
+    ca_described_side_waits(self, tasks);
+    set_ages(self, tasks);
+    compare_count(self, tasks);
+    ca_vec_deinit(&self->found);
+    return self->nomem ? &ca_error_nomem : NULL;
+}

@@ -1,0 +1,95 @@
+/* A runtime that a description explains, found in a target. */
+#ifndef CA_DESCRIBED_DESCRIBED_H
+#define CA_DESCRIBED_DESCRIBED_H
+
+#include "runtimes/described/fit.h"
+#include "runtimes/runtime.h"
+#include "unwind/cfi.h"
+#include "unwind/lines.h"
+
+enum {
+    CA_DESCRIBED_TASKS = 4000000,
+    CA_DESCRIBED_FRAMES = 512,
+    CA_DESCRIBED_BUDGET = 60000000,
+};
+
+/* A task as it was found, before it is read. */
+struct ca_found {
+    uint64_t address;
+    struct ca_source *source;
+};
+
+/* How many elements a word of `exclude` kept out. */
+struct ca_excluded {
+    const char *word;
+    uint64_t count;
+};
+
+struct ca_described {
+    struct ca_runtime base;
+    struct ca_arena arena;
+    struct ca_description description;
+    struct ca_types types;
+    struct ca_fit fit;
+    struct ca_tls tls;
+    struct ca_cfi cfi;
+    struct ca_lines lines;
+    struct ca_module *module;
+    const char *origin;  /* where the text came from, for a person */
+    const char *variant; /* "with DWARF", "layout of line 12", ... for a person */
+    uint64_t budget;
+
+    CA_VEC(struct ca_found) found;
+    CA_VEC(struct ca_excluded) excluded_words;
+    struct ca_map excluded;   /* address -> 1 */
+    struct ca_map by_address; /* of a task -> its index in the table + 1 */
+    struct ca_map by_number;
+    struct ca_map current; /* address of a task -> thread + 1 */
+    struct ca_map sites;   /* pc -> site + 1 */
+    int64_t now;           /* of the description's clock, ns; CA_UNKNOWN */
+    int64_t latest;        /* the newest timestamp seen */
+    uint32_t first;        /* of its tasks in the table */
+    bool nomem;
+};
+
+extern const struct ca_runtime_ops ca_described_ops;
+
+/* What is known of a task or wait from all rules that hold; an earlier word wins. */
+struct ca_known {
+    int state, kind;
+    const char *reason, *exclude;
+    bool system, main;
+    enum ca_direction direction;
+    const struct ca_expr *reason_from, *object, *owner, *waiters, *counter, *fd, *deadline;
+    struct ca_source *cases, *any, *object_ring;
+};
+
+void ca_known_init(struct ca_known *known);
+void ca_known_add(struct ca_known *known, const struct ca_outcome *outcome);
+void ca_known_rules(struct ca_known *known, struct ca_rule *rules, const struct ca_scope *scope);
+
+struct ca_scope ca_described_scope(struct ca_described *self, uint64_t here);
+/* A raw time of the description's unit as ns; false: none (0 or all ones), or not readable. */
+bool ca_described_time(const struct ca_described *self, const struct ca_expr *expr,
+                       const struct ca_scope *scope, int64_t *ret);
+void ca_described_exclude(struct ca_described *self, const char *word);
+
+/* collect.c */
+struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_tasks *tasks);
+/* waits.c: what each task waits for, once all are known. */
+void ca_described_wait(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
+                       const struct ca_known *known, const struct ca_scope *scope);
+void ca_described_side_waits(struct ca_described *self, struct ca_tasks *tasks);
+/* facts.c: identity, creation, stack. */
+void ca_described_identify(struct ca_described *self, struct ca_tasks *tasks,
+                           struct ca_task *task, const struct ca_scope *scope);
+void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, struct ca_task *task,
+                          const struct ca_scope *scope);
+void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
+                        const struct ca_scope *scope);
+bool ca_described_own(const struct ca_described *self, uint64_t pc, const char *function,
+                      const char *file);
+uint32_t ca_described_site(struct ca_described *self, struct ca_tasks *tasks, uint64_t pc,
+                           bool exact);
+
+#endif
