@@ -6,7 +6,7 @@ SAMPLE_CXXFLAGS := -std=gnu++17 -O2 -g -Wall -Wextra -Werror -I. -Isamples/c
 SAMPLE_OUT := build/samples
 
 # Runtime and what the samples share; everything else in samples/c is one program a file.
-SAMPLE_CORO_SHARED := account coro coro_wait sample
+SAMPLE_CORO_SHARED := account coro coro_describe coro_wait sample
 SAMPLE_CORO_OBJS := $(SAMPLE_CORO_SHARED:%=$(SAMPLE_OUT)/c/obj/%.o) $(SAMPLE_OUT)/c/obj/coro_switch.o
 SAMPLE_CORO_NAMES := $(filter-out $(SAMPLE_CORO_SHARED),$(basename $(notdir $(wildcard samples/c/*.c))))
 SAMPLE_C := $(SAMPLE_CORO_NAMES:%=$(SAMPLE_OUT)/c/%)

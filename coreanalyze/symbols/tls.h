@@ -11,8 +11,8 @@
 struct ca_tls_module {
     struct ca_module *module;
     bool known;
-    uint64_t id;          /* in the dtv; 0: not known */
-    bool fixed;           /* the block is at thread pointer + offset */
+    uint64_t id; /* in the dtv; 0: not known */
+    bool fixed;  /* the block is at thread pointer + offset */
     uint64_t offset;
 };
 

@@ -297,8 +297,7 @@ static bool evaluate(const struct machine *m, const Dwarf_Op *ops, size_t count,
         } else if (op->atom == DW_OP_deref && depth) {
             if (!read_word(m, stack[--depth], &value))
                 return false;
-        } else if (depth >= 2 &&
-                   binary(op->atom, stack[depth - 2], stack[depth - 1], &value)) {
+        } else if (depth >= 2 && binary(op->atom, stack[depth - 2], stack[depth - 1], &value)) {
             depth -= 2;
         } else {
             return false;
@@ -354,8 +353,8 @@ static void apply(const struct machine *m, const struct rule *rule, unsigned num
 
 enum step { STEP_OK, STEP_END, STEP_FAULT };
 
-static enum step by_cfi(const struct machine *m, const struct ca_cfi_row *row,
-                        struct ca_regs *next, const char **why)
+static enum step by_cfi(const struct machine *m, const struct ca_cfi_row *row, struct ca_regs *next,
+                        const char **why)
 {
     struct roles roles = roles_of(m->cfi->target->arch);
     unsigned count = register_count(m->cfi->target->arch);
@@ -420,8 +419,7 @@ static enum step step(struct ca_cfi *cfi, const struct ca_regs *regs, bool *exac
     uint64_t pc = regs->value[roles.pc];
     const struct ca_cfi_row *row = row_at(cfi, *exact ? pc : pc - 1);
     *why = NULL;
-    enum step ret = row ? by_cfi(&machine, row, next, why)
-                        : by_frame_pointer(&machine, next, why);
+    enum step ret = row ? by_cfi(&machine, row, next, why) : by_frame_pointer(&machine, next, why);
     *exact = row && row->signal;
     if (ret != STEP_OK)
         return ret;
@@ -454,8 +452,7 @@ uint32_t ca_cfi_unwind(struct ca_cfi *cfi, const struct ca_regs *regs, bool exac
         return 0;
     }
     while (count < max) {
-        frames[count++] =
-            (struct ca_raw_frame){now.value[roles.pc], now.value[roles.sp], exact};
+        frames[count++] = (struct ca_raw_frame){now.value[roles.pc], now.value[roles.sp], exact};
         if (step(cfi, &now, &exact, copy, &next, why) != STEP_OK)
             return count;
         if (!is_code(cfi, next.value[roles.pc])) {

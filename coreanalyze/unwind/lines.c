@@ -148,7 +148,8 @@ static bool by_dwarf(struct ca_lines *lines, struct ca_strings *strings, Dwfl_Mo
     return true;
 }
 
-/* The nearest symbol says nothing of a stripped function behind it: only one that holds pc counts. */
+/* The nearest symbol says nothing of a stripped function behind it: only one that holds pc counts.
+ */
 static const char *by_symbol(struct ca_strings *strings, Dwfl_Module *dwfl, uint64_t pc)
 {
     GElf_Off offset;

@@ -91,8 +91,8 @@ static bool compile_name(struct compiler *c, const char *name, const struct ca_c
         c->per_thread = c->per_thread || global.thread_local;
         if (!global.thread_local)
             return emit(c, (struct ca_step){.op = CA_STEP_CONST, .imm = global.address});
-        return emit(c, (struct ca_step){
-                           .op = CA_STEP_TLS, .imm = global.address, .module = global.module});
+        return emit(
+            c, (struct ca_step){.op = CA_STEP_TLS, .imm = global.address, .module = global.module});
     }
     if (ca_types_enumerator(types, NULL, name, &value)) {
         c->type = ca_types_int(types, 8, true);
@@ -135,8 +135,7 @@ static bool compile_index(struct compiler *c, const struct ca_path *path)
     uint64_t offset;
     if (!compile(c, path->base, NULL) || !deref(c))
         return false;
-    if (!c->type || !c->type->size ||
-        __builtin_mul_overflow(c->type->size, path->number, &offset))
+    if (!c->type || !c->type->size || __builtin_mul_overflow(c->type->size, path->number, &offset))
         return fail(c, "cannot index %s: the size of an element is not known",
                     c->type ? c->type->name : "it", "");
     return emit(c, (struct ca_step){.op = CA_STEP_ADD, .imm = offset});
@@ -269,8 +268,7 @@ static bool finish(struct compiler *c, struct ca_expr *expr, unsigned choice)
     return true;
 }
 
-static bool bind_hinted(struct ca_binder *binder, struct ca_expr *expr,
-                        const struct ca_ctype *hint)
+static bool bind_hinted(struct ca_binder *binder, struct ca_expr *expr, const struct ca_ctype *hint)
 {
     expr->bound = false;
     expr->string = NULL;

@@ -157,7 +157,8 @@ static bool find(struct ca_described *self)
     return ok;
 }
 
-/* ---- which task a thread runs ----------------------------------------------------------------- */
+/* ---- which task a thread runs -----------------------------------------------------------------
+ */
 
 /* `current` is one value for each thread when it is thread-local; a plain global belongs to the
  * only thread, or to the main one. */

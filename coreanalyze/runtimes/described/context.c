@@ -11,9 +11,9 @@ enum { NO_REGISTER = 0xff };
 
 uint8_t ca_register_number(enum ca_arch arch, const char *name)
 {
-    static const char *const amd64[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp",
-                                        "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15",
-                                        "rip"};
+    static const char *const amd64[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi",
+                                        "rbp", "rsp", "r8",  "r9",  "r10", "r11",
+                                        "r12", "r13", "r14", "r15", "rip"};
     bool arm = arch == CA_ARCH_ARM64;
     if (strcmp(name, "pc") == 0)
         return arm ? 32 : 16;
@@ -36,8 +36,8 @@ uint8_t ca_register_number(enum ca_arch arch, const char *name)
 
 /* ---- reading the description ---------------------------------------------------------------- */
 
-static struct ca_error *register_of(const struct ca_node *node, const char *name,
-                                    enum ca_arch arch, uint8_t *ret)
+static struct ca_error *register_of(const struct ca_node *node, const char *name, enum ca_arch arch,
+                                    uint8_t *ret)
 {
     *ret = ca_register_number(arch, name);
     if (*ret != NO_REGISTER)
@@ -109,8 +109,8 @@ struct ca_error *ca_parse_context(struct ca_arena *arena, const struct ca_node *
         }
     }
     if (!error && ret->kind == CA_CONTEXT_PUSHED && !ret->base.text)
-        error = ca_error_create(CA_ERROR_FORMAT, "line %u: context: pushed needs \"at\"",
-                                node->line);
+        error =
+            ca_error_create(CA_ERROR_FORMAT, "line %u: context: pushed needs \"at\"", node->line);
     return error;
 }
 

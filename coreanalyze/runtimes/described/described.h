@@ -81,8 +81,8 @@ void ca_described_wait(struct ca_described *self, struct ca_tasks *tasks, uint32
                        const struct ca_known *known, const struct ca_scope *scope);
 void ca_described_side_waits(struct ca_described *self, struct ca_tasks *tasks);
 /* facts.c: identity, creation, stack. */
-void ca_described_identify(struct ca_described *self, struct ca_tasks *tasks,
-                           struct ca_task *task, const struct ca_scope *scope);
+void ca_described_identify(struct ca_described *self, struct ca_tasks *tasks, struct ca_task *task,
+                           const struct ca_scope *scope);
 void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, struct ca_task *task,
                           const struct ca_scope *scope);
 void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,

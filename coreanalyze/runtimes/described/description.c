@@ -4,7 +4,10 @@
 
 #include "runtimes/described/parse.h"
 
-#define KEY(name, field) {name, offsetof(struct ca_description, field)}
+#define KEY(name, field)                                                                           \
+    {                                                                                              \
+        name, offsetof(struct ca_description, field)                                               \
+    }
 
 static const struct ca_key task_keys[] = {
     KEY("id", id),

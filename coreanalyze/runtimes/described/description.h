@@ -73,7 +73,7 @@ struct ca_source {
     const struct ca_ctype *node_type, *item_type;
     bool item_is_pointer; /* elements are pointers to items */
     uint64_t walks, found, rejected, breaks, broke_at;
-    const char *broke_why; /* a literal */
+    const char *broke_why;    /* a literal */
     struct ca_map ring_heads; /* object-ring: link -> head, or 0 */
 };
 

@@ -53,7 +53,7 @@ bool ca_die_number(Dwarf_Die *die, unsigned attribute, Dwarf_Word *ret)
 
 static uint64_t key_of(int class, const char *name, size_t size)
 {
-    return ca_hash_u64(ca_hash_bytes(name, size) + (uint64_t)class);
+    return ca_hash_u64(ca_hash_bytes(name, size) + (uint64_t) class);
 }
 
 struct scope {

@@ -36,8 +36,7 @@ static bool run(const struct ca_expr *expr, const struct ca_scope *scope, uint64
             break;
         case CA_STEP_TLS:
             if (!scope->thread_pointer ||
-                !ca_tls_address(scope->tls, scope->thread_pointer, step->module, step->imm,
-                                &value))
+                !ca_tls_address(scope->tls, scope->thread_pointer, step->module, step->imm, &value))
                 return false;
             break;
         case CA_STEP_ADD:

@@ -7,8 +7,8 @@
 
 enum { BACKTRACE = 32, STACK_END = 256 };
 
-void ca_described_identify(struct ca_described *self, struct ca_tasks *tasks,
-                           struct ca_task *task, const struct ca_scope *scope)
+void ca_described_identify(struct ca_described *self, struct ca_tasks *tasks, struct ca_task *task,
+                           const struct ca_scope *scope)
 {
     const struct ca_description *d = &self->description;
     uint64_t value;
@@ -100,9 +100,8 @@ static bool from_backtrace(struct ca_described *self, struct ca_tasks *tasks, st
         count++;
     for (size_t i = 0; i < count; i++) {
         uint32_t site = ca_described_site(self, tasks, pcs[i], false);
-        if (!named(tasks, site) ||
-            ca_described_own(self, pcs[i], tasks->sites.data[site].function,
-                             tasks->sites.data[site].file))
+        if (!named(tasks, site) || ca_described_own(self, pcs[i], tasks->sites.data[site].function,
+                                                    tasks->sites.data[site].file))
             continue;
         task->created = site;
         task->known_from = CA_KNOWN_BACKTRACE;
@@ -229,7 +228,8 @@ void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint3
         self->nomem = true;
 }
 
-/* ---- the runtime's own frames ------------------------------------------------------------------ */
+/* ---- the runtime's own frames ------------------------------------------------------------------
+ */
 
 static bool matches(const struct ca_pattern *pattern, const char *text)
 {

@@ -64,8 +64,8 @@ static bool attempt_variants(struct ca_described *self, struct ca_error **error)
         return attempt(self, NULL, error);
     for (const struct ca_node *v = variants->child; v; v = v->next) {
         if (attempt(self, v, error)) {
-            self->variant = ca_arena_printf(&self->arena, "%s, variant of line %u", self->variant,
-                                            v->line);
+            self->variant =
+                ca_arena_printf(&self->arena, "%s, variant of line %u", self->variant, v->line);
             return true;
         }
         if (*error)
@@ -78,8 +78,8 @@ static void use_types(struct ca_described *self, const struct ca_node *layout)
 {
     ca_types_deinit(&self->types);
     ca_types_init(&self->types, &self->arena, self->base.context.modules, self->module, layout);
-    self->variant = layout ? ca_arena_printf(&self->arena, "layout of line %u", layout->line)
-                           : unlayout;
+    self->variant =
+        layout ? ca_arena_printf(&self->arena, "layout of line %u", layout->line) : unlayout;
     self->base.layout = layout ? "description" : "dwarf";
 }
 
@@ -121,8 +121,8 @@ static void report_misfits(struct ca_described *self)
     for (size_t i = 0; i < self->fit.misfits.len; i++) {
         const struct ca_misfit *m = &self->fit.misfits.data[i];
         char what[160];
-        snprintf(what, sizeof(what), "%s, line %u of its description: %s", self->base.name,
-                 m->line, m->key);
+        snprintf(what, sizeof(what), "%s, line %u of its description: %s", self->base.name, m->line,
+                 m->key);
         ca_gaps_add(self->base.context.gaps, what, 0, "%s", m->why);
     }
 }
@@ -145,10 +145,10 @@ static const char *version_of(struct ca_described *self)
 {
     struct ca_scope scope = {.target = self->base.context.target, .tls = &self->tls};
     struct ca_target *target = self->base.context.target;
-    const char *text = self->description.version_from.bound
-                           ? ca_expr_string(&self->description.version_from, &scope,
-                                            &target->strings)
-                           : NULL;
+    const char *text =
+        self->description.version_from.bound
+            ? ca_expr_string(&self->description.version_from, &scope, &target->strings)
+            : NULL;
     return text && *text ? text : self->description.version;
 }
 
@@ -223,8 +223,7 @@ static void try_text(struct search *search, const char *origin, const char *text
                      struct ca_module *module)
 {
     struct ca_described *self = NULL;
-    struct ca_error *error =
-        ca_described_open(search->context, origin, text, size, module, &self);
+    struct ca_error *error = ca_described_open(search->context, origin, text, size, module, &self);
     if (self && (error || have(search, self))) {
         if (have(search, self)) { /* another text for the same runtime fits already */
             ca_error_destroy(error);

@@ -33,8 +33,8 @@ static void bind(struct fitting *f, const struct ca_ctype *here, const struct ca
         misfit(f, expr->line, expr->key, expr->why, required && !expr->optional);
 }
 
-static void bind_rules(struct fitting *f, const struct ca_ctype *here,
-                       const struct ca_ctype *outer, struct ca_rule *rule);
+static void bind_rules(struct fitting *f, const struct ca_ctype *here, const struct ca_ctype *outer,
+                       struct ca_rule *rule);
 
 /* A walk inside an outcome; dropped when it does not bind. */
 static void bind_inner(struct fitting *f, const struct ca_ctype *here, struct ca_source **source,
@@ -73,8 +73,8 @@ static void bind_inner(struct fitting *f, const struct ca_ctype *here, struct ca
     bind_rules(f, source->item_type, here, source->rules);
 }
 
-static void bind_rules(struct fitting *f, const struct ca_ctype *here,
-                       const struct ca_ctype *outer, struct ca_rule *rule)
+static void bind_rules(struct fitting *f, const struct ca_ctype *here, const struct ca_ctype *outer,
+                       struct ca_rule *rule)
 {
     struct ca_binder binder = {.types = f->types, .here = here, .outer = outer};
     for (; rule; rule = rule->next) {
@@ -133,8 +133,8 @@ static void bind_objects(struct fitting *f)
             misfit(f, o->line, o->type_name, "there is no such type", false);
             continue;
         }
-        struct ca_expr *exprs[] = {&o->owner,  &o->waiters, &o->counter,   &o->capacity,
-                                   &o->length, &o->closed,  &o->senders,   &o->receivers,
+        struct ca_expr *exprs[] = {&o->owner,  &o->waiters, &o->counter, &o->capacity,
+                                   &o->length, &o->closed,  &o->senders, &o->receivers,
                                    &o->fd,     &o->deadline};
         for (size_t i = 0; i < sizeof(exprs) / sizeof(*exprs); i++)
             bind(f, o->type, NULL, exprs[i], false);
@@ -145,11 +145,11 @@ static void bind_task(struct fitting *f)
 {
     struct ca_description *d = f->d;
     const struct ca_ctype *type = d->task_type;
-    struct ca_expr *exprs[] = {&d->task_name,  &d->entry,      &d->since,
-                               &d->thread,     &d->created_pc, &d->created_at,
-                               &d->created_by, &d->created_backtrace,
-                               &d->stack_low,  &d->stack_high, &d->stack_size,
-                               &d->stack_copy, &d->stack_copy_size};
+    struct ca_expr *exprs[] = {
+        &d->task_name,      &d->entry,      &d->since,      &d->thread,
+        &d->created_pc,     &d->created_at, &d->created_by, &d->created_backtrace,
+        &d->stack_low,      &d->stack_high, &d->stack_size, &d->stack_copy,
+        &d->stack_copy_size};
     bind(f, type, NULL, &d->id, true);
     for (size_t i = 0; i < sizeof(exprs) / sizeof(*exprs); i++)
         bind(f, type, NULL, exprs[i], false);

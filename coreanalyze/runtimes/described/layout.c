@@ -131,8 +131,7 @@ const struct ca_ctype *ca_layout_find(struct ca_types *types, const char *name)
     const struct ca_node *enums = ca_node_get(types->layout, "enums");
     const struct ca_node *map = maps ? ca_node_get(maps, name) : NULL;
     const struct ca_node *list = !map && enums ? ca_node_get(enums, name) : NULL;
-    struct ca_ctype *type =
-        map || list ? ca_arena_alloc(types->arena, sizeof(*type)) : NULL;
+    struct ca_ctype *type = map || list ? ca_arena_alloc(types->arena, sizeof(*type)) : NULL;
     uint64_t *slot = type ? ca_map_put(&types->named, hash, NULL) : NULL;
     if (!slot)
         return NULL;
@@ -161,8 +160,7 @@ bool ca_layout_global(struct ca_types *types, const char *name, struct ca_cgloba
     ret->module = types->module;
     ret->thread_local = spec.thread_local;
     ret->address = spec.thread_local ? spec.offset : spec.offset + types->module->bias;
-    return ret->type &&
-           (spec.placed || ca_module_symbol(types->module, name, &ret->address, NULL));
+    return ret->type && (spec.placed || ca_module_symbol(types->module, name, &ret->address, NULL));
 }
 
 static struct ca_error *check_specs(struct ca_types *types, const struct ca_node *map, bool members)

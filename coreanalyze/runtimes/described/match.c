@@ -85,9 +85,8 @@ static bool matches(const struct ca_context *context, const struct ca_match *mat
     return !match->type || has_type(context, module, arena, match->type);
 }
 
-struct ca_module *ca_match_module(const struct ca_context *context,
-                                  const struct ca_description *d, struct ca_arena *arena,
-                                  struct ca_module *own)
+struct ca_module *ca_match_module(const struct ca_context *context, const struct ca_description *d,
+                                  struct ca_arena *arena, struct ca_module *own)
 {
     struct ca_modules *modules = context->modules;
     if (own)

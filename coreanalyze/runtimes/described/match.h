@@ -6,8 +6,8 @@
 
 /* own: the module that carries the text, or NULL. NULL: it does not match. */
 struct ca_module *ca_match_module(const struct ca_context *context,
-                                  const struct ca_description *description,
-                                  struct ca_arena *arena, struct ca_module *own);
+                                  const struct ca_description *description, struct ca_arena *arena,
+                                  struct ca_module *own);
 
 bool ca_match_layout(const struct ca_node *layout, struct ca_module *module, enum ca_arch arch);
 

@@ -18,8 +18,7 @@ static struct ca_error *next_event(struct reader *reader, yaml_event_t *event)
         return NULL;
     if (reader->parser.error == YAML_MEMORY_ERROR)
         return &ca_error_nomem;
-    return ca_error_create(CA_ERROR_FORMAT, "line %zu: %s",
-                           reader->parser.problem_mark.line + 1,
+    return ca_error_create(CA_ERROR_FORMAT, "line %zu: %s", reader->parser.problem_mark.line + 1,
                            reader->parser.problem ? reader->parser.problem : "not YAML");
 }
 
@@ -140,15 +139,15 @@ static struct ca_error *read_node(struct reader *reader, yaml_event_t *event, un
         break;
     case YAML_MAPPING_START_EVENT:
         node->kind = CA_NODE_MAP;
-        error = refuse_extras(event, event->data.mapping_start.anchor,
-                              event->data.mapping_start.tag);
+        error =
+            refuse_extras(event, event->data.mapping_start.anchor, event->data.mapping_start.tag);
         if (!error)
             error = read_map(reader, depth, node);
         break;
     case YAML_SEQUENCE_START_EVENT:
         node->kind = CA_NODE_SEQUENCE;
-        error = refuse_extras(event, event->data.sequence_start.anchor,
-                              event->data.sequence_start.tag);
+        error =
+            refuse_extras(event, event->data.sequence_start.anchor, event->data.sequence_start.tag);
         if (!error)
             error = read_sequence(reader, depth, node);
         break;
@@ -170,11 +169,10 @@ static struct ca_error *read_document(struct reader *reader, struct ca_node **re
         if (error)
             return error;
         bool done = event.type == YAML_STREAM_END_EVENT;
-        bool frame = done || event.type == YAML_STREAM_START_EVENT ||
-                     event.type == YAML_DOCUMENT_END_EVENT;
+        bool frame =
+            done || event.type == YAML_STREAM_START_EVENT || event.type == YAML_DOCUMENT_END_EVENT;
         if (event.type == YAML_DOCUMENT_START_EVENT && root)
-            error = ca_error_create(CA_ERROR_FORMAT, "line %u: a second document",
-                                    line_of(&event));
+            error = ca_error_create(CA_ERROR_FORMAT, "line %u: a second document", line_of(&event));
         else if (!frame && event.type != YAML_DOCUMENT_START_EVENT) {
             error = read_node(reader, &event, 1, ret);
             root = true;

@@ -27,9 +27,9 @@ struct ca_error *ca_parse_unknown(const struct ca_node *node, const char *where)
 
 static struct ca_error *at_line(struct ca_error *error, const struct ca_node *node)
 {
-    return error ? ca_error_prefix(error, "line %u: %s: ", node->line,
-                                   node->key ? node->key : "item")
-                 : NULL;
+    return error
+               ? ca_error_prefix(error, "line %u: %s: ", node->line, node->key ? node->key : "item")
+               : NULL;
 }
 
 struct ca_error *ca_parse_expr(struct ca_arena *arena, const struct ca_node *node,
@@ -146,8 +146,8 @@ struct ca_error *ca_parse_word(const struct ca_node *node, const char *const *wo
             return NULL;
         }
         if (len < sizeof(list))
-            len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "",
-                                    words[i]);
+            len +=
+                (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "", words[i]);
     }
     return ca_error_create(CA_ERROR_FORMAT, "line %u: %s: \"%.40s\" is none of %s", node->line,
                            node->key ? node->key : "item", node->text, list);
@@ -155,20 +155,27 @@ struct ca_error *ca_parse_word(const struct ca_node *node, const char *const *wo
 
 /* ---- sources, rules ----------------------------------------------------------------------- */
 
-static const char *const state_words[] = {"running", "runnable", "waiting", "syscall",
-                                          "preempted", "dead", NULL};
-static const char *const kind_words[] = {"unknown", "channel", "select", "mutex", "rwmutex",
-                                         "waitgroup", "cond", "semaphore", "timer", "sleep",
-                                         "io", "join", "event", "nothing", NULL};
+static const char *const state_words[] = {"running",   "runnable", "waiting", "syscall",
+                                          "preempted", "dead",     NULL};
+static const char *const kind_words[] = {"unknown",   "channel", "select",    "mutex",   "rwmutex",
+                                         "waitgroup", "cond",    "semaphore", "timer",   "sleep",
+                                         "io",        "join",    "event",     "nothing", NULL};
 static const char *const direction_words[] = {"unknown", "send", "receive", NULL};
 
-#define KEY(struct_, name, field) {name, offsetof(struct struct_, field)}
+#define KEY(struct_, name, field)                                                                  \
+    {                                                                                              \
+        name, offsetof(struct struct_, field)                                                      \
+    }
 
 static const struct ca_key outcome_keys[] = {
-    KEY(ca_outcome, "reason-from", reason_from), KEY(ca_outcome, "object", object),
-    KEY(ca_outcome, "owner", owner),             KEY(ca_outcome, "waiters", waiters),
-    KEY(ca_outcome, "counter", counter),         KEY(ca_outcome, "fd", fd),
-    KEY(ca_outcome, "deadline", deadline),       {0},
+    KEY(ca_outcome, "reason-from", reason_from),
+    KEY(ca_outcome, "object", object),
+    KEY(ca_outcome, "owner", owner),
+    KEY(ca_outcome, "waiters", waiters),
+    KEY(ca_outcome, "counter", counter),
+    KEY(ca_outcome, "fd", fd),
+    KEY(ca_outcome, "deadline", deadline),
+    {0},
 };
 
 static struct ca_error *parse_source(struct ca_arena *arena, const struct ca_node *map,
@@ -251,11 +258,9 @@ static const char *const source_words[] = {"one",   "ring",   "cycle", "list", "
                                            "array", "vector", "scan",  NULL};
 
 static const struct ca_key source_keys[] = {
-    KEY(ca_source, "next", next_link), KEY(ca_source, "left", left),
-    KEY(ca_source, "right", right),    KEY(ca_source, "count", count),
-    KEY(ca_source, "end", end),        KEY(ca_source, "item", item),
-    KEY(ca_source, "task", task),      KEY(ca_source, "head", head),
-    {0},
+    KEY(ca_source, "next", next_link), KEY(ca_source, "left", left), KEY(ca_source, "right", right),
+    KEY(ca_source, "count", count),    KEY(ca_source, "end", end),   KEY(ca_source, "item", item),
+    KEY(ca_source, "task", task),      KEY(ca_source, "head", head), {0},
 };
 
 static struct ca_error *parse_source_key(struct ca_arena *arena, const struct ca_node *node,
@@ -323,7 +328,8 @@ static struct ca_error *check_source(const struct ca_source *source)
         if (each->kind == CA_SOURCE_SCAN)
             return ca_error_create(CA_ERROR_FORMAT, "line %u: a scan cannot stand in \"each\"",
                                    each->line);
-    if (!source->scan_align || source->scan_align & (source->scan_align - 1) || source->scan_align > 4096)
+    if (!source->scan_align || source->scan_align & (source->scan_align - 1) ||
+        source->scan_align > 4096)
         return ca_error_create(CA_ERROR_FORMAT, "line %u: align: a power of two was expected",
                                source->line);
     return NULL;
@@ -356,11 +362,16 @@ struct ca_error *ca_parse_sources(struct ca_arena *arena, const struct ca_node *
 /* ---- objects ------------------------------------------------------------------------------- */
 
 static const struct ca_key object_keys[] = {
-    KEY(ca_object, "owner", owner),       KEY(ca_object, "waiters", waiters),
-    KEY(ca_object, "counter", counter),   KEY(ca_object, "capacity", capacity),
-    KEY(ca_object, "length", length),     KEY(ca_object, "closed", closed),
-    KEY(ca_object, "senders", senders),   KEY(ca_object, "receivers", receivers),
-    KEY(ca_object, "fd", fd),             KEY(ca_object, "deadline", deadline),
+    KEY(ca_object, "owner", owner),
+    KEY(ca_object, "waiters", waiters),
+    KEY(ca_object, "counter", counter),
+    KEY(ca_object, "capacity", capacity),
+    KEY(ca_object, "length", length),
+    KEY(ca_object, "closed", closed),
+    KEY(ca_object, "senders", senders),
+    KEY(ca_object, "receivers", receivers),
+    KEY(ca_object, "fd", fd),
+    KEY(ca_object, "deadline", deadline),
     {0},
 };
 

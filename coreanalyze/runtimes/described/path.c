@@ -120,8 +120,7 @@ static bool take_number(struct parser *p, uint64_t *ret)
         return false;
     char *end;
     errno = 0;
-    uint64_t number =
-        strtoull(start, &end, start[0] == '0' && (start[1] | 32) == 'x' ? 16 : 10);
+    uint64_t number = strtoull(start, &end, start[0] == '0' && (start[1] | 32) == 'x' ? 16 : 10);
     if (errno || is_name(*end)) {
         fail(p, "not a number of 64 bits");
         return false;

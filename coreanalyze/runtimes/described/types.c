@@ -188,9 +188,9 @@ static const struct ca_ctype *find_base(struct ca_types *types, const char *name
     static const struct {
         const char *name;
         uint8_t size, is_signed, is_char;
-    } bases[] = {{"u8", 1, 0, 0},      {"u16", 2, 0, 0},   {"u32", 4, 0, 0}, {"u64", 8, 0, 0},
-                 {"i8", 1, 1, 0},      {"i16", 2, 1, 0},   {"i32", 4, 1, 0}, {"i64", 8, 1, 0},
-                 {"char", 1, 1, 1},    {"bool", 1, 0, 0},  {"int", 4, 1, 0}, {"long", 8, 1, 0},
+    } bases[] = {{"u8", 1, 0, 0},       {"u16", 2, 0, 0},   {"u32", 4, 0, 0},   {"u64", 8, 0, 0},
+                 {"i8", 1, 1, 0},       {"i16", 2, 1, 0},   {"i32", 4, 1, 0},   {"i64", 8, 1, 0},
+                 {"char", 1, 1, 1},     {"bool", 1, 0, 0},  {"int", 4, 1, 0},   {"long", 8, 1, 0},
                  {"unsigned", 4, 0, 0}, {"short", 2, 1, 0}, {"size_t", 8, 0, 0}};
     for (size_t i = 0; i < sizeof(bases) / sizeof(*bases); i++) {
         if (strcmp(name, bases[i].name) != 0)

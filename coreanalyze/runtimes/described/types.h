@@ -32,9 +32,9 @@ struct ca_ctype {
     const char *name; /* "" for none */
     uint64_t size;
     bool is_signed, is_char;
-    uint64_t count;                  /* of an array */
-    const struct ca_ctype *target;   /* of an array or pointer; see ca_types_target */
-    struct ca_cmember *members;      /* layout: of a struct */
+    uint64_t count;                    /* of an array */
+    const struct ca_ctype *target;     /* of an array or pointer; see ca_types_target */
+    struct ca_cmember *members;        /* layout: of a struct */
     const struct ca_node *enumerators; /* layout: of an enum */
     Dwarf_Die die;
     bool has_die, has_target_die;
@@ -85,8 +85,7 @@ bool ca_types_member(struct ca_types *types, const struct ca_ctype *type, const 
 bool ca_types_enumerator(struct ca_types *types, const struct ca_ctype *type, const char *name,
                          uint64_t *ret);
 /* The name of a value of an enum, or NULL. */
-const char *ca_types_enum_name(struct ca_types *types, const struct ca_ctype *type,
-                               uint64_t value);
+const char *ca_types_enum_name(struct ca_types *types, const struct ca_ctype *type, uint64_t value);
 bool ca_types_global(struct ca_types *types, const char *name, struct ca_cglobal *ret);
 bool ca_types_scalar(const struct ca_ctype *type);
 

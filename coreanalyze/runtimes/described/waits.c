@@ -70,7 +70,8 @@ static void add_channel(const struct ca_object *object, const struct ca_scope *s
     channel->closed = closed == CA_UNKNOWN ? -1 : closed != 0;
 }
 
-/* ---- cases of a select ------------------------------------------------------------------------ */
+/* ---- cases of a select ------------------------------------------------------------------------
+ */
 
 struct gathering {
     struct ca_described *self;
@@ -95,9 +96,9 @@ static bool on_case(void *arg, struct ca_source *source, const struct ca_scope *
         return true;
     struct ca_case c = ca_case_unknown(address, known.direction);
     const struct ca_object *object =
-        known.object ? ca_fit_object(&g->self->description,
-                                     ca_expr_pointee(&g->self->types, known.object))
-                     : NULL;
+        known.object
+            ? ca_fit_object(&g->self->description, ca_expr_pointee(&g->self->types, known.object))
+            : NULL;
     if (object && address)
         add_channel(object, scope, address, &c);
     if (known.deadline) {
@@ -222,7 +223,8 @@ void ca_described_wait(struct ca_described *self, struct ca_tasks *tasks, uint32
     store(self, tasks, index, &wait);
 }
 
-/* ---- waits that are written down elsewhere ------------------------------------------------------ */
+/* ---- waits that are written down elsewhere ------------------------------------------------------
+ */
 
 static bool on_side(void *arg, struct ca_source *source, const struct ca_scope *scope)
 {

@@ -29,8 +29,7 @@ static const char *bind_tests(struct ca_binder *binder, struct ca_test *test, st
 }
 
 /* What the elements are, and the links between them. */
-static const char *bind_links(struct ca_types *types, struct ca_source *source,
-                              struct where where)
+static const char *bind_links(struct ca_types *types, struct ca_source *source, struct where where)
 {
     struct ca_binder binder = {.types = types, .here = source->node_type};
     struct ca_expr *links[] = {&source->next_link, &source->left, &source->right};
@@ -42,11 +41,8 @@ static const char *bind_links(struct ca_types *types, struct ca_source *source,
             return "no memory";
         path[1].kind = CA_PATH_THIS;
         path[0] = (struct ca_path){.kind = CA_PATH_MEMBER, .base = &path[1], .name = "next"};
-        source->next_link = (struct ca_expr){.key = "next",
-                                             .text = ".next",
-                                             .line = source->line,
-                                             .paths = {path},
-                                             .path_count = 1};
+        source->next_link = (struct ca_expr){
+            .key = "next", .text = ".next", .line = source->line, .paths = {path}, .path_count = 1};
     }
     const char *why = NULL;
     for (int i = 0; !why && i < 3; i++)
@@ -91,8 +87,7 @@ static const char *bind_item(struct ca_types *types, struct ca_source *source, s
         return why;
     }
     source->item_is_pointer =
-        (elements || source->kind == CA_SOURCE_ONE) &&
-        source->node_type->kind == CA_CTYPE_POINTER;
+        (elements || source->kind == CA_SOURCE_ONE) && source->node_type->kind == CA_CTYPE_POINTER;
     if (source->item_is_pointer)
         source->item_type = ca_types_target(types, source->node_type);
     return NULL;
