@@ -337,21 +337,22 @@ class _Unwinder(gdb.unwinder.Unwinder):
             if here != selection.own:
                 return None
             # A caller's stack lies above its callee's: gdb wants it so of the ids, too.
-            return self._info(pending, _FrameId(first[sp] - 16, here[1]), first, selection.arch)
+            return self._info(pending, (first[sp] - 16, here[1]), first, selection.arch)
         at = selection.by_sp.get(here[0])
         if at is None or selection.physical[at][pc] != here[1]:
             return None
-        last = at + 1 == len(selection.physical)
-        if selection.native and not last:
+        if selection.native:
             return None
+        last = at + 1 == len(selection.physical)
         older = {sp: here[0] + 16, pc: 0} if last else selection.physical[at + 1]
-        return self._info(pending, _FrameId(*here), older, selection.arch)
+        return self._info(pending, here, older, selection.arch)
 
     @staticmethod
-    def _info(pending, frame_id, registers, arch):
-        info = pending.create_unwind_info(frame_id)
-        # Go programs have no type `unsigned long`.
+    def _info(pending, place, registers, arch):
+        # Go programs have no type `unsigned long` to look up.
         kind = pending.architecture().integer_type(64, False)
+        sp, pc = (gdb.Value(value).cast(kind) for value in place)
+        info = pending.create_unwind_info(_FrameId(sp, pc))
         for number, value in registers.items():
             info.add_saved_register(_ARCHES[arch][0][number], gdb.Value(value).cast(kind))
         return info
@@ -413,7 +414,7 @@ class _Filter:
         names, _, sp, _, pc = _ARCHES[selection.arch]
         for decorated in frames:
             frame = decorated.inferior_frame()
-            if frame.level() == 0:
+            if frame.level() == 0 or frame.pc() == 0:
                 continue
             named = None
             if frame.function() is None:
@@ -505,6 +506,7 @@ class _Command(gdb.Command):
 
     def invoke(self, line, from_tty):
         self.dont_repeat()
+        _name_threads()
         try:
             self.work(line)
         except (shared.Failed, coreanalyze.CoreanalyzeError, coreanalyze.LibraryError) as error:
@@ -628,15 +630,21 @@ def _stopped(event):
 
 
 def _prompt():
-    """Another thread was selected: the task is no longer shown."""
+    """Another thread was selected: the task is no longer shown. A core was loaded: its threads may
+    have names. (Without a terminal there is no prompt; then the first command of ours does it.)"""
+    _name_threads()
     selection = _unwinder.selection
     if selection is not None and not selection.is_here():
         _deselect()
 
 
+_unnamed = True
+
+
 def _loaded(_event=None):
+    global _unnamed
     _moved()
-    gdb.post_event(_name_threads)
+    _unnamed = True
 
 
 _NOTE_NAME, _NOTE_TYPE = b"COREANALYZE\0", 1
@@ -644,6 +652,10 @@ _NOTE_NAME, _NOTE_TYPE = b"COREANALYZE\0", 1
 
 def _name_threads():
     """An exported core says in a note of ours which thread shows which task."""
+    global _unnamed
+    if not _unnamed:
+        return
+    _unnamed = False
     try:
         inferior = gdb.selected_inferior()
         if inferior.connection is None or inferior.connection.type != "core":
