@@ -133,7 +133,11 @@ static bool compile_member(struct compiler *c, const struct ca_path *path)
 static bool compile_index(struct compiler *c, const struct ca_path *path)
 {
     uint64_t offset;
-    if (!compile(c, path->base, NULL) || !deref(c))
+    if (!compile(c, path->base, NULL))
+        return false;
+    /* `.[1]`: where the next struct of the kind would be. */
+    bool is_struct = c->lvalue && c->type && c->type->kind == CA_CTYPE_STRUCT;
+    if (!is_struct && !deref(c))
         return false;
     if (!c->type || !c->type->size || __builtin_mul_overflow(c->type->size, path->number, &offset))
         return fail(c, "cannot index %s: the size of an element is not known",
