@@ -1,0 +1,312 @@
+#include "analysis/proof.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { WAITS_MAX = 65536 };
+
+struct waits {
+    uint64_t *list;
+};
+
+/* ---- making ------------------------------------------------------------------------------ */
+
+static struct ca_error *prepare_one(struct ca_provers *provers, struct ca_runtime *runtime,
+                                    struct ca_tasks *tasks, struct ca_gaps *gaps)
+{
+    struct ca_prover prover = {.tasks = tasks, .gaps = gaps};
+    struct ca_error *error = runtime->ops->heap->prepare(runtime, tasks, &prover.heap);
+    if (error)
+        return error;
+    if (!prover.heap)
+        return NULL;
+    prover.heap->tasks = tasks;
+    if (!ca_vec_push(&provers->list, prover)) {
+        prover.heap->ops->destroy(prover.heap);
+        return &ca_error_nomem;
+    }
+    return NULL;
+}
+
+struct ca_error *ca_proof_prepare(struct ca_provers *provers, struct ca_runtime *const *runtimes,
+                                  size_t count, struct ca_tasks *tasks,
+                                  const struct ca_options *options, struct ca_gaps *gaps)
+{
+    struct ca_error *error = NULL;
+    for (size_t i = 0; i < count && !error && !options->no_proof; i++)
+        if (runtimes[i]->ops->heap)
+            error = prepare_one(provers, runtimes[i], tasks, gaps);
+    return error;
+}
+
+static void prover_deinit(struct ca_prover *prover)
+{
+    if (prover->ready)
+        ca_mark_deinit(&prover->mark);
+    free(prover->status);
+    free(prover->all);
+    prover->heap->ops->destroy(prover->heap);
+}
+
+void ca_proof_deinit(struct ca_provers *provers)
+{
+    for (size_t i = 0; i < provers->list.len; i++)
+        prover_deinit(&provers->list.data[i]);
+    ca_vec_deinit(&provers->list);
+}
+
+struct ca_prover *ca_proof_of(struct ca_provers *provers, const struct ca_task *task)
+{
+    for (size_t i = 0; i < provers->list.len; i++)
+        if (provers->list.data[i].heap->runtime->index == task->runtime)
+            return provers->list.data[i].proved ? &provers->list.data[i] : NULL;
+    return NULL;
+}
+
+/* ---- watching ---------------------------------------------------------------------------- */
+
+/* Only waiting for what somebody must hold can be proved endless. */
+static bool may_be_candidate(const struct ca_task *task)
+{
+    return task->state == CA_STATE_WAITING &&
+           !(task->flags & (CA_TASK_SYSTEM | CA_TASK_PROOF_ROOT)) && task->wait != CA_NONE;
+}
+
+/* A candidate is told when any of its objects is reached; one that is outside all objects (a
+ * global, a stack) is reached from the start. */
+static void watch_task(struct ca_prover *prover, uint32_t task, uint64_t *objects)
+{
+    const struct ca_heap_ops *ops = prover->heap->ops;
+    if (!may_be_candidate(&prover->tasks->list.data[task]))
+        return;
+    size_t count = ops->waits_on(prover->heap, task, objects, WAITS_MAX);
+    if (count == SIZE_MAX)
+        return;
+    prover->status[task] = CA_PROVER_CANDIDATE;
+    for (size_t i = 0; i < count; i++)
+        if (!ca_mark_watch(&prover->mark, objects[i], CA_WATCH_TASK, task) &&
+            !ca_vec_push(&prover->mark.tasks, task))
+            prover->mark.failed = true;
+}
+
+static struct ca_error *watch_all(struct ca_prover *prover)
+{
+    uint64_t *objects = malloc(WAITS_MAX * sizeof(*objects));
+    if (!objects)
+        return &ca_error_nomem;
+    for (size_t i = 0; i < prover->tasks->list.len; i++)
+        if (prover->tasks->list.data[i].runtime == prover->heap->runtime->index)
+            watch_task(prover, (uint32_t)i, objects);
+    free(objects);
+    for (size_t i = 0; i < prover->heap->opaque.len; i++)
+        ca_mark_watch(&prover->mark, prover->heap->opaque.data[i], CA_WATCH_OPAQUE, 0);
+    for (size_t i = 0; i < prover->heap->specials.len; i++)
+        ca_mark_watch(&prover->mark, prover->heap->specials.data[i].object, CA_WATCH_SPECIAL,
+                      (uint32_t)i);
+    return prover->mark.failed ? &ca_error_nomem : NULL;
+}
+
+/* ---- the fixpoint ------------------------------------------------------------------------ */
+
+static void mark_task(struct ca_prover *prover, uint32_t task)
+{
+    struct ca_root_sink sink = ca_mark_sink(&prover->mark);
+    uint64_t objects[256];
+    prover->heap->ops->task_roots(prover->heap, task, &sink);
+    size_t count = prover->heap->ops->task_objects(prover->heap, task, objects, 256);
+    for (size_t i = 0; i < count; i++)
+        ca_mark_only(&prover->mark, objects[i]);
+}
+
+static void mark_special(struct ca_prover *prover, const struct ca_special *special)
+{
+    ca_mark_values(&prover->mark, special->values, 3, false);
+}
+
+/* Marks until nobody wakes any more. */
+static void settle(struct ca_prover *prover)
+{
+    struct ca_mark *mark = &prover->mark;
+    for (;;) {
+        ca_mark_drain(mark);
+        if (mark->failed || mark->cancelled)
+            return;
+        if (mark->specials.len > 0) {
+            mark_special(prover, &prover->heap->specials.data[mark->specials.data[--mark->specials.len]]);
+        } else if (mark->tasks.len > 0) {
+            uint32_t task = mark->tasks.data[--mark->tasks.len];
+            if (prover->status[task] != CA_PROVER_CANDIDATE)
+                continue;
+            prover->status[task] = CA_PROVER_WOKEN;
+            mark_task(prover, task);
+        } else {
+            return;
+        }
+    }
+}
+
+static void mark_roots(struct ca_prover *prover)
+{
+    struct ca_root_sink sink = ca_mark_sink(&prover->mark);
+    prover->heap->ops->roots(prover->heap, &sink);
+    for (size_t i = 0; i < prover->tasks->list.len; i++)
+        if (prover->tasks->list.data[i].runtime == prover->heap->runtime->index &&
+            prover->status[i] == CA_PROVER_ROOT) {
+            mark_task(prover, (uint32_t)i);
+            ca_mark_drain(&prover->mark);
+        }
+}
+
+/* Does a lost object wait for its finalizer or cleanup, so that it matters by whom it is lost? */
+static bool some_special_is_lost(const struct ca_prover *prover)
+{
+    for (size_t i = 0; i < prover->heap->specials.len; i++) {
+        const struct ca_special *special = &prover->heap->specials.data[i];
+        if (special->kind != CA_SPECIAL_WEAK && !ca_mark_reached(&prover->mark, special->object))
+            return true;
+    }
+    return false;
+}
+
+/* Goes on marking from the leaked tasks, in a copy: what an ordinary collection keeps. Finalizers
+ * are its roots (with all that the object reaches), whatever becomes of the object. */
+static struct ca_error *mark_the_rest(struct ca_prover *prover)
+{
+    struct ca_mark *mark = &prover->mark;
+    size_t size = (prover->heap->slots / 64 + 1) * sizeof(uint64_t);
+    uint64_t *live = mark->bits, marked = mark->marked;
+    if (!prover->all && !(prover->all = malloc(size)))
+        return &ca_error_nomem;
+    memcpy(prover->all, live, size);
+    mark->bits = prover->all;
+    mark->deaf = true;
+    /* The tasks' own records never come back: they are found, but belong to nobody. */
+    for (size_t i = 0; i < prover->heap->specials.len; i++) {
+        const struct ca_special *special = &prover->heap->specials.data[i];
+        struct ca_place place;
+        if (special->kind != CA_SPECIAL_FINALIZER ||
+            !ca_mark_find(mark, special->object, &place) ||
+            ca_mark_bit(live, ca_mark_number(mark, &place)))
+            continue;
+        ca_mark_follow(mark, special->object);
+        mark_special(prover, special);
+    }
+    ca_mark_drain(mark);
+    for (size_t i = 0; i < prover->tasks->list.len; i++)
+        if (prover->status[i] == CA_PROVER_CANDIDATE) {
+            mark_task(prover, (uint32_t)i);
+            ca_mark_drain(mark);
+        }
+    mark->deaf = false;
+    mark->bits = live;
+    mark->marked = marked;
+    return mark->failed ? &ca_error_nomem : NULL;
+}
+
+/* What will run: the finalizers and cleanups of objects that even an ordinary collection loses. */
+static void mark_doomed(struct ca_prover *prover)
+{
+    struct ca_mark *mark = &prover->mark;
+    for (size_t i = 0; i < prover->heap->specials.len; i++) {
+        const struct ca_special *special = &prover->heap->specials.data[i];
+        struct ca_place place;
+        if (special->kind == CA_SPECIAL_WEAK || !ca_mark_find(mark, special->object, &place) ||
+            ca_mark_bit(prover->all, ca_mark_number(mark, &place)))
+            continue;
+        mark_special(prover, special);
+        if (special->kind == CA_SPECIAL_FINALIZER)
+            ca_mark_values(mark, &special->object, 1, false);
+    }
+}
+
+/* ---- verdicts ---------------------------------------------------------------------------- */
+
+static bool trustworthy(struct ca_prover *prover)
+{
+    const struct ca_mark *mark = &prover->mark;
+    if (mark->cancelled) {
+        ca_gaps_add(prover->gaps, "proof", 0, "marking was stopped on request: nothing is proved");
+        return false;
+    }
+    if (prover->heap->broken) {
+        ca_gaps_add(prover->gaps, "proof", 0,
+                    "not all memory that may hold a pointer can be read: nothing is proved");
+        return false;
+    }
+    if (mark->astray > 0) {
+        ca_gaps_add(prover->gaps, "proof", mark->astray_at,
+                    "%" PRIu64 " pointers lead to freed memory: damaged, so nothing is proved",
+                    mark->astray);
+        return false;
+    }
+    return true;
+}
+
+/* select {} in the main task is how a program says that others do the work. */
+static bool waits_on_purpose(const struct ca_tasks *tasks, const struct ca_task *task)
+{
+    return (task->flags & CA_TASK_MAIN) && tasks->waits.data[task->wait].kind == CA_WAIT_NOTHING;
+}
+
+static void set_verdicts(struct ca_prover *prover)
+{
+    for (size_t i = 0; i < prover->tasks->list.len; i++) {
+        struct ca_task *task = &prover->tasks->list.data[i];
+        if (prover->status[i] != CA_PROVER_CANDIDATE || waits_on_purpose(prover->tasks, task))
+            continue;
+        task->verdict = CA_VERDICT_LEAKED;
+        task->proof = CA_PROOF_UNREACHABLE;
+        task->rule = CA_RULE_NONE;
+        prover->leaked++;
+    }
+}
+
+static struct ca_error *prove(struct ca_prover *prover, const struct ca_options *options)
+{
+    if (prover->heap->broken)
+        return trustworthy(prover) ? NULL : NULL;
+    if (!ca_heap_number(prover->heap)) {
+        prover->heap->broken = true;
+        trustworthy(prover);
+        return NULL;
+    }
+    struct ca_error *error = ca_mark_init(&prover->mark, prover->heap);
+    if (error)
+        return error;
+    prover->ready = true;
+    prover->mark.progress = options->progress;
+    prover->mark.progress_arg = options->progress_arg;
+    prover->status = calloc(prover->tasks->list.len + 1, 1);
+    if (!prover->status)
+        return &ca_error_nomem;
+    if ((error = watch_all(prover)))
+        return error;
+    mark_roots(prover);
+    settle(prover);
+    if (!prover->mark.failed && some_special_is_lost(prover)) {
+        if ((error = mark_the_rest(prover)))
+            return error;
+        mark_doomed(prover);
+        settle(prover);
+    }
+    if (prover->mark.failed)
+        return &ca_error_nomem;
+    prover->proved = trustworthy(prover);
+    if (prover->proved)
+        set_verdicts(prover);
+    return NULL;
+}
+
+struct ca_error *ca_proof_run(struct ca_provers *provers, struct ca_runtime *const *runtimes,
+                              size_t count, struct ca_tasks *tasks,
+                              const struct ca_options *options)
+{
+    for (size_t i = 0; i < provers->list.len; i++) {
+        struct ca_error *error = prove(&provers->list.data[i], options);
+        if (error)
+            return error;
+    }
+    if (!options->no_proof && !ca_deadlock_run(runtimes, count, tasks))
+        return &ca_error_nomem;
+    return NULL;
+}

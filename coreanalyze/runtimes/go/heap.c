@@ -1,0 +1,502 @@
+/* Spans to regions, specials, and the doors of runtimes/heap.h. */
+#include "runtimes/go/heap.h"
+
+#include <string.h>
+
+enum {
+    PAGE = 8192,
+    SPAN_BYTES_MAX = 512,
+    ARENAS_PER_TABLE = 1 << 22,
+    STATE_IN_USE = 1,
+    SMALL_MAX = 512, /* larger objects carry their type; runtime/mbitmap.go minSizeForMallocHeader */
+    INLINE_MARKS = 128, /* of a Green Tea page: internal/runtime/gc, spanInlineMarkBits */
+    SPECIALS_MAX = 1 << 24,
+    BUFFER_MAX = 1 << 30,
+};
+#define SPANS_MAX (UINT64_C(1) << 28)
+
+const uint8_t *ca_go_heap_bytes(struct ca_go_heap *heap, uint64_t address, uint64_t size)
+{
+    static const uint8_t none[8];
+    if (size == 0)
+        return none;
+    const uint8_t *bytes = ca_target_view(heap->target, address, size);
+    if (bytes)
+        return bytes;
+    uint8_t last;
+    if (size > (UINT64_C(1) << 40) || address + size < address ||
+        !ca_target_read(heap->target, address + size - 1, &last, 1))
+        return NULL;
+    uint8_t *copy = malloc(size);
+    if (!copy || !ca_vec_push(&heap->owned, copy)) {
+        heap->failed = true;
+        free(copy);
+        return NULL;
+    }
+    return ca_target_read(heap->target, address, copy, size) ? copy : NULL;
+}
+
+void ca_go_heap_break(struct ca_go_heap *heap, const char *what, uint64_t address, const char *why)
+{
+    if (!heap->heap.broken)
+        ca_gaps_add(heap->go->runtime.context.gaps, what, address, "%s", why);
+    heap->heap.broken = true;
+}
+
+/* ---- arenas -------------------------------------------------------------------------------- */
+
+/* What lies beside the arenas: bitmaps until 1.21, which pages have inline mark bits since 1.25. */
+static bool add_arena(struct ca_go_heap *heap, uint64_t number, uint64_t record)
+{
+    const int32_t *at = heap->go->layout.at;
+    struct ca_go_arena arena = {0};
+    uint64_t *slot = ca_map_put(&heap->arena_index, number, NULL);
+    if (!slot)
+        return false;
+    if (*slot)
+        return true;
+    if (at[GO_HEAPARENA_BITMAP] != CA_LAYOUT_ABSENT) {
+        arena.bitmap_size = (uint64_t)at[GO_HEAPARENA_BITMAP_SIZE];
+        arena.bitmap = ca_go_heap_bytes(heap, record + (uint64_t)at[GO_HEAPARENA_BITMAP],
+                                        arena.bitmap_size);
+    }
+    if (at[GO_HEAPARENA_NOMORE] != CA_LAYOUT_ABSENT)
+        arena.nomore =
+            ca_go_heap_bytes(heap, record + (uint64_t)at[GO_HEAPARENA_NOMORE], (1 << 17) / 8);
+    if (at[GO_HEAPARENA_INLINE] != CA_LAYOUT_ABSENT)
+        arena.inline_pages =
+            ca_go_heap_bytes(heap, record + (uint64_t)at[GO_HEAPARENA_INLINE], 8192 / 8);
+    if (!ca_vec_push(&heap->arenas, arena))
+        return false;
+    *slot = heap->arenas.len;
+    return true;
+}
+
+static bool arena_of(struct ca_go_heap *heap, uint64_t address, const struct ca_go_arena **ret)
+{
+    uint64_t number = (address - heap->arena_base) >> 26, table, record;
+    const uint64_t *known = ca_map_get(&heap->arena_index, number);
+    *ret = NULL;
+    if (!known) {
+        if (number >= ARENAS_PER_TABLE ||
+            !ca_go_read_u64(heap->go, heap->go->globals.mheap, GO_MHEAP_ARENAS, &table) ||
+            !ca_target_read_u64(heap->target, table + number * 8, &record) || record == 0)
+            return true;
+        if (!add_arena(heap, number, record))
+            return false;
+    }
+    *ret = ca_go_heap_arena(heap, address);
+    return true;
+}
+
+/* ---- spans --------------------------------------------------------------------------------- */
+
+struct span {
+    uint64_t start, pages, freeindex, nelems, elemsize, limit, allocbits, specials, largetype;
+    uint8_t class, state;
+};
+
+static uint64_t sized(const struct ca_go *go, const uint8_t *bytes, int field)
+{
+    uint64_t value = ca_go_u64(go, bytes, field);
+    return go->layout.at[GO_MSPAN_FREEINDEX_SIZE] == 2 ? value & 0xffff : value;
+}
+
+static void decode_span(const struct ca_go *go, const uint8_t *bytes, struct span *ret)
+{
+    *ret = (struct span){
+        .start = ca_go_u64(go, bytes, GO_MSPAN_START),
+        .pages = ca_go_u64(go, bytes, GO_MSPAN_NPAGES),
+        .freeindex = sized(go, bytes, GO_MSPAN_FREEINDEX),
+        .nelems = sized(go, bytes, GO_MSPAN_NELEMS),
+        .elemsize = ca_go_u64(go, bytes, GO_MSPAN_ELEMSIZE),
+        .limit = ca_go_u64(go, bytes, GO_MSPAN_LIMIT),
+        .allocbits = ca_go_u64(go, bytes, GO_MSPAN_ALLOCBITS),
+        .specials = ca_go_u64(go, bytes, GO_MSPAN_SPECIALS),
+        .largetype = ca_go_u64(go, bytes, GO_MSPAN_LARGETYPE),
+        .class = bytes[go->layout.at[GO_MSPAN_SPANCLASS]],
+        .state = bytes[go->layout.at[GO_MSPAN_STATE]],
+    };
+}
+
+static bool span_makes_sense(const struct span *span)
+{
+    uint64_t bytes;
+    return span->start != 0 && span->start % PAGE == 0 && span->pages != 0 &&
+           span->pages < (UINT64_C(1) << 35) && span->elemsize >= 8 && span->elemsize % 8 == 0 &&
+           span->nelems != 0 && span->nelems < (UINT64_C(1) << 31) &&
+           !__builtin_mul_overflow(span->nelems, span->elemsize, &bytes) &&
+           bytes <= span->pages * PAGE && span->start + span->pages * PAGE > span->start &&
+           span->start < (UINT64_C(1) << 56);
+}
+
+/* (offset * magic) >> 32 must be offset / size for every offset in the region. */
+static uint32_t magic_of(uint64_t size, uint64_t count)
+{
+    if (size < 8 || size > (1 << 20) || size * count > (1 << 24))
+        return 0;
+    uint32_t magic = UINT32_MAX / (uint32_t)size + 1;
+    if (size * count > (1 << 18)) /* proved for these by trying every border, below */
+        return 0;
+    for (uint64_t i = 1; i <= count; i++)
+        if ((i * size * magic >> 32) != i || ((i * size - 1) * magic >> 32) != i - 1)
+            return 0;
+    return magic;
+}
+
+/* The same sizes come a million times. */
+static uint32_t magic_cached(struct ca_map *cache, uint64_t size, uint64_t count)
+{
+    bool fresh;
+    uint64_t *slot = ca_map_put(cache, size << 24 ^ count, &fresh);
+    if (!slot)
+        return 0;
+    if (fresh)
+        *slot = magic_of(size, count);
+    return (uint32_t)*slot;
+}
+
+/* Which format the span has, and what it needs. false: no memory. */
+static bool choose_format(struct ca_go_heap *heap, const struct span *span,
+                          struct ca_region *region)
+{
+    const int32_t *at = heap->go->layout.at;
+    const struct ca_go_arena *arena = NULL;
+    uint64_t bytes = span->pages * PAGE;
+    if (region->no_scan)
+        return true;
+    if ((at[GO_HEAPARENA_BITMAP] != CA_LAYOUT_ABSENT ||
+         at[GO_HEAPARENA_INLINE] != CA_LAYOUT_ABSENT) &&
+        !arena_of(heap, span->start, &arena))
+        return false;
+    if (at[GO_HEAPARENA_BITMAP] != CA_LAYOUT_ABSENT) {
+        for (uint64_t a = span->start; a < span->start + bytes; a += UINT64_C(1) << 26)
+            if (!arena_of(heap, a, &arena))
+                return false;
+        if (!arena_of(heap, span->start + bytes - 1, &arena))
+            return false;
+        region->kind = at[GO_HEAPARENA_NOMORE] != CA_LAYOUT_ABSENT ? CA_GO_FORMAT_ARENA
+                                                                   : CA_GO_FORMAT_BYTES;
+    } else if (span->elemsize <= SMALL_MAX) {
+        uint64_t page = (span->start - heap->arena_base) / PAGE % 8192;
+        bool inline_marks = arena && arena->inline_pages &&
+                            (arena->inline_pages[page / 8] >> (page % 8) & 1);
+        uint64_t end = bytes - (inline_marks ? INLINE_MARKS : 0) - bytes / 64;
+        region->kind = CA_GO_FORMAT_SPAN;
+        region->detail = (uint64_t)(uintptr_t)(region->bytes + end);
+        if (span->nelems * span->elemsize > end)
+            ca_go_heap_break(heap, "span", span->start, "its objects overlap its bitmap");
+    } else if (span->class >> 1) {
+        region->kind = CA_GO_FORMAT_HEADER;
+    } else if (span->largetype) {
+        region->kind = CA_GO_FORMAT_LARGE;
+        region->detail = ca_go_heap_type(heap, span->largetype);
+    }
+    return !heap->failed;
+}
+
+static bool add_span(struct ca_go_heap *heap, struct ca_map *magics, const struct span *span)
+{
+    uint64_t bytes = span->pages * PAGE;
+    struct ca_region region = {
+        .start = span->start,
+        .size = span->elemsize,
+        .count = (uint32_t)span->nelems,
+        .free_index =
+            (uint32_t)(span->freeindex < span->nelems ? span->freeindex : span->nelems),
+        .no_scan = span->class & 1,
+        .magic = magic_cached(magics, span->elemsize, span->nelems),
+    };
+    if (region.free_index < region.count) {
+        region.in_use = ca_go_heap_bytes(heap, span->allocbits, (span->nelems + 7) / 8);
+        if (!region.in_use)
+            ca_go_heap_break(heap, "span", span->start, "which objects it holds is not there");
+    }
+    if (!region.no_scan) {
+        region.bytes = ca_go_heap_bytes(heap, span->start, bytes);
+        if (!region.bytes) {
+            ca_go_heap_break(heap, "heap", span->start, "memory of the heap is not there");
+            region.no_scan = true;
+        }
+    }
+    return !heap->failed && choose_format(heap, span, &region) &&
+           ca_vec_push(&heap->heap.regions, region);
+}
+
+/* ---- specials ------------------------------------------------------------------------------ */
+
+struct kinds {
+    int finalizer, weak, cleanup; /* -1: this version has none */
+};
+
+/* runtime/mheap.go _KindSpecial...: told apart by which specials a version knows. */
+static struct kinds special_kinds(const struct ca_go *go)
+{
+    bool weak = go->layout.at[GO_SPECIAL_WEAK_HANDLE] != CA_LAYOUT_ABSENT;
+    bool cleanup = go->layout.at[GO_SPECIAL_CLEANUP_FN] != CA_LAYOUT_ABSENT;
+    if (go->layout.at[GO_SPECIAL_TINYBLOCK] != CA_LAYOUT_ABSENT)
+        return (struct kinds){2, 3, 7};
+    return (struct kinds){1, weak ? 2 : -1, cleanup ? 6 : -1};
+}
+
+static bool add_special(struct ca_go_heap *heap, const struct kinds *kinds, uint64_t at, int kind,
+                        uint64_t object)
+{
+    struct ca_go *go = heap->go;
+    struct ca_special special = {.object = object};
+    bool read = true;
+    if (kind == kinds->finalizer) {
+        special.kind = CA_SPECIAL_FINALIZER;
+        read = ca_go_read_u64(go, at, GO_SPECIAL_FINALIZER_FN, &special.values[0]);
+    } else if (kind == kinds->cleanup) {
+        int32_t size = go->layout.at[GO_SPECIAL_CLEANUP_SIZE];
+        special.kind = CA_SPECIAL_CLEANUP;
+        read = size >= 8 && size <= 24 &&
+               ca_target_read(heap->target, at + (uint64_t)go->layout.at[GO_SPECIAL_CLEANUP_FN],
+                              special.values, (size_t)size);
+    } else if (kind == kinds->weak) {
+        special.kind = CA_SPECIAL_WEAK;
+        special.values[0] = object;
+        read = ca_go_read_u64(go, at, GO_SPECIAL_WEAK_HANDLE, &special.object);
+    } else {
+        return true;
+    }
+    if (!read)
+        ca_go_heap_break(heap, "finalizers", at, "a record of them is not there");
+    return ca_vec_push(&heap->heap.specials, special);
+}
+
+/* The chain of one span. false: no memory. */
+static bool add_specials(struct ca_go_heap *heap, const struct span *span)
+{
+    struct ca_go *go = heap->go;
+    struct kinds kinds = special_kinds(go);
+    uint64_t at = span->specials;
+    for (size_t i = 0; at && i < SPECIALS_MAX; i++) {
+        uint64_t offset = 0;
+        uint8_t kind;
+        size_t width = go->layout.at[GO_SPECIAL_OFFSET_SIZE] == 2 ? 2 : 8;
+        if (!ca_target_read(heap->target, at + (uint64_t)go->layout.at[GO_SPECIAL_OFFSET], &offset,
+                            width) ||
+            !ca_target_read(heap->target, at + (uint64_t)go->layout.at[GO_SPECIAL_KIND], &kind,
+                            1) ||
+            offset >= span->pages * PAGE) {
+            ca_go_heap_break(heap, "finalizers", at, "a record of them makes no sense");
+            return true;
+        }
+        if (!add_special(heap, &kinds, at, kind, span->start + offset))
+            return false;
+        if (!ca_go_read_u64(go, at, GO_SPECIAL_NEXT, &at)) {
+            ca_go_heap_break(heap, "finalizers", at, "a record of them is not there");
+            return true;
+        }
+    }
+    return true;
+}
+
+/* ---- reading all --------------------------------------------------------------------------- */
+
+static int by_start(const void *a, const void *b)
+{
+    uint64_t x = ((const struct ca_region *)a)->start, y = ((const struct ca_region *)b)->start;
+    return x < y ? -1 : x > y;
+}
+
+static bool read_span(struct ca_go_heap *heap, struct ca_map *magics, uint64_t address)
+{
+    uint8_t scratch[SPAN_BYTES_MAX];
+    struct span span;
+    const uint8_t *bytes =
+        ca_target_peek(heap->target, address, scratch, (size_t)heap->go->layout.at[GO_MSPAN_SIZE]);
+    if (!bytes) {
+        ca_go_heap_break(heap, "span", address, "its record is not there");
+        return true;
+    }
+    decode_span(heap->go, bytes, &span);
+    if (span.state != STATE_IN_USE)
+        return true;
+    if (!span_makes_sense(&span)) {
+        ca_go_heap_break(heap, "span", address, "its record makes no sense");
+        return true;
+    }
+    return add_span(heap, magics, &span) && add_specials(heap, &span);
+}
+
+static bool read_spans(struct ca_go_heap *heap)
+{
+    uint64_t slice[2] = {0};
+    uint64_t mheap = heap->go->globals.mheap;
+    if (!ca_target_read(heap->target, mheap + (uint64_t)heap->go->layout.at[GO_MHEAP_ALLSPANS],
+                        slice, 16) ||
+        slice[1] > SPANS_MAX) {
+        ca_go_heap_break(heap, "heap", mheap, "the list of spans cannot be read");
+        return true;
+    }
+    struct ca_map magics = {0};
+    bool ok = true;
+    for (uint64_t i = 0; i < slice[1] && ok && !heap->heap.broken; i++) {
+        uint64_t address;
+        if (!ca_target_read_u64(heap->target, slice[0] + i * 8, &address))
+            ca_go_heap_break(heap, "heap", slice[0] + i * 8, "the list of spans is not there");
+        else
+            ok = read_span(heap, &magics, address);
+    }
+    ca_map_deinit(&magics);
+    if (heap->heap.regions.len > 0)
+        qsort(heap->heap.regions.data, heap->heap.regions.len, sizeof(struct ca_region), by_start);
+    return ok;
+}
+
+/* The g's, and the sudogs by which they are queued. */
+static bool read_opaque(struct ca_go_heap *heap)
+{
+    struct ca_go *go = heap->go;
+    for (size_t i = 0; i < heap->tasks->list.len; i++) {
+        const struct ca_task *task = &heap->tasks->list.data[i];
+        uint64_t objects[256], bubble = 0;
+        uint32_t status;
+        uint8_t flags = 0;
+        if (task->runtime == go->runtime.index) {
+            if (!ca_vec_push(&heap->heap.opaque, task->address))
+                return false;
+            if (!ca_go_read_u32(go, task->address, GO_G_STATUS, &status) ||
+                (status & CA_GO_SCAN) || status == CA_GO_COPYSTACK)
+                flags |= CA_GO_TASK_WHOLE;
+            if (go->layout.at[GO_G_BUBBLE] != CA_LAYOUT_ABSENT &&
+                (!ca_go_read_u64(go, task->address, GO_G_BUBBLE, &bubble) || bubble))
+                flags |= CA_GO_TASK_BUBBLE;
+        }
+        if (!ca_vec_push(&heap->task_flags, flags))
+            return false;
+        if (task->runtime != go->runtime.index || task->state != CA_STATE_WAITING)
+            continue;
+        size_t count = heap->heap.ops->task_objects(&heap->heap, (uint32_t)i, objects, 256);
+        for (size_t j = 0; j < count; j++)
+            if (!ca_vec_push(&heap->heap.opaque, objects[j]))
+                return false;
+    }
+    return true;
+}
+
+/* ---- doors --------------------------------------------------------------------------------- */
+
+static size_t go_task_objects(struct ca_heap *base, uint32_t task, uint64_t *objects, size_t cap)
+{
+    struct ca_go_heap *heap = ca_go_heap_of(base);
+    uint64_t sudog;
+    size_t count = 0;
+    if (!ca_go_read_u64(heap->go, heap->tasks->list.data[task].address, GO_G_WAITING, &sudog))
+        return 0;
+    while (sudog && count < cap) {
+        objects[count++] = sudog;
+        if (!ca_go_read_u64(heap->go, sudog, GO_SUDOG_WAITLINK, &sudog))
+            break;
+    }
+    if (count == 0 && heap->tasks->list.data[task].wait != CA_NONE) {
+        const uint64_t *known =
+            ca_map_get(&heap->go->semaphores.by_g, heap->tasks->list.data[task].address);
+        if (known && cap > 0)
+            objects[count++] = heap->go->semaphores.list.data[*known - 1].sudog;
+    }
+    return count;
+}
+
+static size_t go_waits_on(struct ca_heap *base, uint32_t index, uint64_t *objects, size_t cap)
+{
+    struct ca_go_heap *heap = ca_go_heap_of(base);
+    const struct ca_task *task = &heap->tasks->list.data[index];
+    const struct ca_wait *wait = &heap->tasks->waits.data[task->wait];
+    size_t count = 0;
+    /* In a synctest bubble the runtime itself may wake it. */
+    if (heap->task_flags.data[index] & (CA_GO_TASK_BUBBLE | CA_GO_TASK_WHOLE))
+        return SIZE_MAX;
+    switch (wait->kind) {
+    case CA_WAIT_NOTHING:
+        return 0;
+    case CA_WAIT_CHANNEL:
+    case CA_WAIT_TIMER:
+        if (!wait->has_address)
+            return SIZE_MAX;
+        if (wait->channel.address)
+            objects[count++] = wait->channel.address;
+        return count;
+    case CA_WAIT_SELECT:
+        if (wait->case_count > cap)
+            return SIZE_MAX;
+        for (uint32_t i = 0; i < wait->case_count; i++)
+            if (heap->tasks->cases.data[wait->first_case + i].address)
+                objects[count++] = heap->tasks->cases.data[wait->first_case + i].address;
+        return count;
+    case CA_WAIT_MUTEX:
+    case CA_WAIT_RWMUTEX:
+    case CA_WAIT_WAITGROUP:
+    case CA_WAIT_COND:
+        if (!wait->has_address || !wait->channel.address)
+            return SIZE_MAX;
+        objects[count++] = wait->channel.address;
+        return count;
+    default:
+        return SIZE_MAX;
+    }
+}
+
+static void go_destroy(struct ca_heap *base)
+{
+    struct ca_go_heap *heap = ca_go_heap_of(base);
+    for (size_t i = 0; i < heap->owned.len; i++)
+        free(heap->owned.data[i]);
+    for (size_t i = 0; i < heap->types.len; i++)
+        free(heap->types.data[i].words);
+    for (size_t i = 0; i < heap->plans.len; i++)
+        ca_go_plan_deinit(&heap->plans.data[i]);
+    ca_go_plan_deinit(&heap->once);
+    ca_vec_deinit(&heap->owned);
+    ca_vec_deinit(&heap->types);
+    ca_vec_deinit(&heap->plans);
+    ca_vec_deinit(&heap->arenas);
+    ca_vec_deinit(&heap->task_flags);
+    ca_vec_deinit(&heap->heap.regions);
+    ca_vec_deinit(&heap->heap.specials);
+    ca_vec_deinit(&heap->heap.opaque);
+    ca_map_deinit(&heap->arena_index);
+    ca_map_deinit(&heap->type_index);
+    free(heap);
+}
+
+static struct ca_error *go_prepare(struct ca_runtime *runtime, struct ca_tasks *tasks,
+                                   struct ca_heap **ret)
+{
+    struct ca_go *go = ca_go_of(runtime);
+    *ret = NULL;
+    struct ca_go_heap *heap = calloc(1, sizeof(*heap));
+    if (!heap)
+        return &ca_error_nomem;
+    heap->heap.ops = runtime->ops->heap;
+    heap->heap.runtime = runtime;
+    heap->heap.tasks = heap->tasks = tasks;
+    heap->go = go;
+    heap->target = go->target;
+    heap->arena_base = go->target->arch == CA_ARCH_AMD64 ? 0xffff800000000000u : 0;
+    if (!go->target->complete)
+        ca_go_heap_break(heap, "heap", 0, "the core is cut: what is missing may hold pointers");
+    else if (go->globals.mheap == 0)
+        ca_go_heap_break(heap, "heap", 0, "the runtime's heap was not found");
+    else if (go->layout.at[GO_MSPAN_SIZE] <= 0 || go->layout.at[GO_MSPAN_SIZE] > SPAN_BYTES_MAX)
+        ca_go_heap_break(heap, "heap", 0, "the layout of its spans makes no sense");
+    else if (!read_spans(heap) || !read_opaque(heap) || heap->failed) {
+        go_destroy(&heap->heap);
+        return &ca_error_nomem;
+    }
+    *ret = &heap->heap;
+    return NULL;
+}
+
+const struct ca_heap_ops ca_go_heap_ops = {
+    .prepare = go_prepare,
+    .roots = ca_go_heap_roots,
+    .task_roots = ca_go_heap_task_roots,
+    .task_objects = go_task_objects,
+    .waits_on = go_waits_on,
+    .scan = ca_go_heap_scan,
+    .destroy = go_destroy,
+};

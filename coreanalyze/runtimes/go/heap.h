@@ -1,0 +1,128 @@
+/* The heap of the Go runtime, for reachability.
+ *
+ * heap.c        spans to regions, specials, the doors
+ * heap_bits.c   where the pointers of an object are, all formats from 1.19 on
+ * heap_types.c  pointer masks of types
+ * heap_roots.c  globals, finalizers, threads, foreign memory
+ * stackmap.c    where the pointers of a stack are
+ *
+ * Sources: runtime/mheap.go, mbitmap*.go, mgcmark.go, stkframe.go, stack.go, mfinal.go,
+ * mcleanup.go (1.19 to 1.27).
+ */
+#ifndef CA_RUNTIMES_GO_HEAP_H
+#define CA_RUNTIMES_GO_HEAP_H
+
+#include "runtimes/go/go.h"
+#include "runtimes/heap.h"
+
+/* How a region's pointers are found: ca_region.kind. */
+enum ca_go_format {
+    CA_GO_FORMAT_NONE,
+    CA_GO_FORMAT_SPAN,   /* bits at the span's end; detail: their address here */
+    CA_GO_FORMAT_HEADER, /* each object begins with its type */
+    CA_GO_FORMAT_LARGE,  /* detail: the type's index + 1 */
+    CA_GO_FORMAT_ARENA,  /* bit per word, beside the arena */
+    CA_GO_FORMAT_BYTES,  /* byte per four words, beside the arena */
+    CA_GO_FORMAT_ALL,    /* not known: every word may be a pointer */
+};
+
+/* Where a type's pointers are: word offsets below size, repeated every size bytes. */
+struct ca_go_type {
+    uint64_t address, size;
+    uint32_t *words;
+    uint32_t count;
+    bool broken;
+};
+
+/* Where the pointers of one different stack are, relative to the sp of its first frame. */
+struct ca_go_plan_word {
+    int64_t offset;
+    uint32_t frame;
+};
+struct ca_go_plan_range {
+    int64_t offset;
+    uint64_t size;
+    uint32_t frame;
+};
+struct ca_go_plan_object {
+    int64_t offset;
+    uint32_t size;
+    const uint8_t *mask; /* NULL: every word */
+    uint32_t words;      /* bits in mask */
+    uint32_t frame;
+};
+struct ca_go_plan_call { /* a frame of reflect's: its arguments are described on the stack */
+    int64_t sp, argp;
+    uint32_t frame;
+};
+struct ca_go_plan {
+    CA_VEC(struct ca_go_plan_word) words;
+    CA_VEC(struct ca_go_plan_range) ranges;
+    CA_VEC(struct ca_go_plan_object) objects; /* by offset */
+    CA_VEC(struct ca_go_plan_call) calls;
+    bool made;
+    bool whole; /* maps cannot be read: every word of the stack */
+};
+
+struct ca_go_arena {
+    const uint8_t *bitmap, *nomore;
+    uint64_t bitmap_size;
+    const uint8_t *inline_pages; /* bit per page; NULL: none */
+};
+
+struct ca_go_range {
+    uint64_t start, end;
+};
+
+struct ca_go_heap {
+    struct ca_heap heap; /* first */
+    struct ca_go *go;
+    struct ca_target *target;
+    struct ca_tasks *tasks;
+    struct ca_map arena_index; /* arena number -> index + 1 */
+    CA_VEC(struct ca_go_arena) arenas;
+    struct ca_map type_index; /* address -> index + 1 */
+    CA_VEC(struct ca_go_type) types;
+    CA_VEC(uint8_t *) owned; /* copies of what cannot be viewed */
+    CA_VEC(struct ca_go_plan) plans; /* by stack */
+    CA_VEC(uint8_t) task_flags;      /* by task: enum ca_go_task_flag */
+    struct ca_go_plan once;          /* for a stack that is not cached */
+    uint64_t arena_base;
+    bool failed;
+};
+
+enum ca_go_task_flag {
+    CA_GO_TASK_WHOLE = 1, /* its stack may be half moved: every word of it */
+    CA_GO_TASK_BUBBLE = 2,
+};
+
+static inline struct ca_go_heap *ca_go_heap_of(struct ca_heap *heap)
+{
+    return (struct ca_go_heap *)heap;
+}
+
+/* Bytes of the target that stay: viewed or copied. NULL: not there (or no memory: failed). */
+const uint8_t *ca_go_heap_bytes(struct ca_go_heap *heap, uint64_t address, uint64_t size);
+/* Nothing can be proved any more; what and why become a gap. */
+void ca_go_heap_break(struct ca_go_heap *heap, const char *what, uint64_t address, const char *why);
+
+/* heap_bits.c */
+const struct ca_go_arena *ca_go_heap_arena(struct ca_go_heap *heap, uint64_t address);
+size_t ca_go_heap_scan(struct ca_heap *heap, const struct ca_region *region, uint32_t slot,
+                       uint64_t *from, uint64_t *values, uint32_t *offsets, size_t cap,
+                       bool *exact);
+
+/* heap_types.c: index + 1 in types; 0: no memory. A type that cannot be read is `broken`. */
+uint32_t ca_go_heap_type(struct ca_go_heap *heap, uint64_t address);
+
+/* heap_roots.c */
+void ca_go_heap_roots(struct ca_heap *heap, const struct ca_root_sink *sink);
+/* All words of a range that may be pointers. false: some of it is not there. */
+bool ca_go_heap_words(struct ca_go_heap *heap, const struct ca_root_sink *sink,
+                      const struct ca_root *root, uint64_t start, uint64_t end);
+
+/* stackmap.c */
+void ca_go_heap_task_roots(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);
+void ca_go_plan_deinit(struct ca_go_plan *plan);
+
+#endif
