@@ -28,6 +28,7 @@ void ca_session_destroy(struct ca_session *session)
 {
     if (!session)
         return;
+    ca_proof_deinit(&session->provers);
     for (size_t i = 0; i < session->runtimes.len; i++)
         session->runtimes.data[i]->ops->destroy(session->runtimes.data[i]);
     ca_vec_deinit(&session->runtimes);
@@ -142,10 +143,15 @@ static struct ca_error *analyse(struct ca_session *session)
         ca_sites_name(&session->sites, &session->tasks, session->runtimes.data);
     if (error)
         return error;
-    if (!ca_verdict_judge(&session->tasks, &session->sites, &limits) ||
-        !ca_groups_make(&session->groups, &session->tasks, &session->sites))
+    if (!ca_verdict_judge(&session->tasks, &session->sites, &limits))
         return &ca_error_nomem;
-    return NULL;
+    error = ca_proof_run(&session->provers, session->runtimes.data, session->runtimes.len,
+                         &session->tasks, &session->options);
+    if (error)
+        return error;
+    if (!ca_groups_make(&session->groups, &session->tasks, &session->sites))
+        return &ca_error_nomem;
+    return ca_proof_groups(&session->provers, &session->tasks, &session->groups);
 }
 
 static struct ca_error *run(struct ca_session *session)
@@ -158,6 +164,9 @@ static struct ca_error *run(struct ca_session *session)
         error = nothing_found(session);
     if (!error)
         error = collect(session);
+    if (!error)
+        error = ca_proof_prepare(&session->provers, session->runtimes.data, session->runtimes.len,
+                                 &session->tasks, &session->options, &session->gaps);
     if (!error && !session->options.hold)
         ca_target_release(session->target);
     if (!error)

@@ -8,6 +8,7 @@
 #define CA_SESSION_H
 
 #include "analysis/groups.h"
+#include "analysis/proof.h"
 #include "analysis/sites.h"
 #include "coreanalyze.h"
 #include "runtimes/runtime.h"
@@ -21,6 +22,7 @@ struct ca_session {
     struct ca_tasks tasks;
     struct ca_sites sites;
     struct ca_groups groups;
+    struct ca_provers provers;
 
     /* Answers that are borrowed until the next call. */
     CA_VEC(struct ca_frame_info) frames;

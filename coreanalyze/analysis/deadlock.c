@@ -26,8 +26,8 @@ static uint32_t owner_of(const struct deadlock *deadlock, uint32_t index)
         (task->flags & (CA_TASK_SYSTEM | CA_TASK_PROOF_ROOT)))
         return CA_NONE;
     const struct ca_wait *wait = &deadlock->tasks->waits.data[task->wait];
-    bool owned = wait->kind == CA_WAIT_MUTEX || wait->kind == CA_WAIT_RWMUTEX ||
-                 wait->kind == CA_WAIT_JOIN;
+    bool owned =
+        wait->kind == CA_WAIT_MUTEX || wait->kind == CA_WAIT_RWMUTEX || wait->kind == CA_WAIT_JOIN;
     if (!owned || wait->ends_by_timer || wait->deadline_ns != CA_UNKNOWN ||
         wait->owner >= deadlock->tasks->list.len ||
         deadlock->tasks->list.data[wait->owner].runtime != task->runtime)

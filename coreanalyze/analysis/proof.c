@@ -5,64 +5,6 @@
 
 enum { WAITS_MAX = 65536 };
 
-struct waits {
-    uint64_t *list;
-};
-
-/* ---- making ------------------------------------------------------------------------------ */
-
-static struct ca_error *prepare_one(struct ca_provers *provers, struct ca_runtime *runtime,
-                                    struct ca_tasks *tasks, struct ca_gaps *gaps)
-{
-    struct ca_prover prover = {.tasks = tasks, .gaps = gaps};
-    struct ca_error *error = runtime->ops->heap->prepare(runtime, tasks, &prover.heap);
-    if (error)
-        return error;
-    if (!prover.heap)
-        return NULL;
-    prover.heap->tasks = tasks;
-    if (!ca_vec_push(&provers->list, prover)) {
-        prover.heap->ops->destroy(prover.heap);
-        return &ca_error_nomem;
-    }
-    return NULL;
-}
-
-struct ca_error *ca_proof_prepare(struct ca_provers *provers, struct ca_runtime *const *runtimes,
-                                  size_t count, struct ca_tasks *tasks,
-                                  const struct ca_options *options, struct ca_gaps *gaps)
-{
-    struct ca_error *error = NULL;
-    for (size_t i = 0; i < count && !error && !options->no_proof; i++)
-        if (runtimes[i]->ops->heap)
-            error = prepare_one(provers, runtimes[i], tasks, gaps);
-    return error;
-}
-
-static void prover_deinit(struct ca_prover *prover)
-{
-    if (prover->ready)
-        ca_mark_deinit(&prover->mark);
-    free(prover->status);
-    free(prover->all);
-    prover->heap->ops->destroy(prover->heap);
-}
-
-void ca_proof_deinit(struct ca_provers *provers)
-{
-    for (size_t i = 0; i < provers->list.len; i++)
-        prover_deinit(&provers->list.data[i]);
-    ca_vec_deinit(&provers->list);
-}
-
-struct ca_prover *ca_proof_of(struct ca_provers *provers, const struct ca_task *task)
-{
-    for (size_t i = 0; i < provers->list.len; i++)
-        if (provers->list.data[i].heap->runtime->index == task->runtime)
-            return provers->list.data[i].proved ? &provers->list.data[i] : NULL;
-    return NULL;
-}
-
 /* ---- watching ---------------------------------------------------------------------------- */
 
 /* Only waiting for what somebody must hold can be proved endless. */
@@ -132,7 +74,8 @@ static void settle(struct ca_prover *prover)
         if (mark->failed || mark->cancelled)
             return;
         if (mark->specials.len > 0) {
-            mark_special(prover, &prover->heap->specials.data[mark->specials.data[--mark->specials.len]]);
+            mark_special(prover,
+                         &prover->heap->specials.data[mark->specials.data[--mark->specials.len]]);
         } else if (mark->tasks.len > 0) {
             uint32_t task = mark->tasks.data[--mark->tasks.len];
             if (prover->status[task] != CA_PROVER_CANDIDATE)
@@ -177,15 +120,17 @@ static struct ca_error *mark_the_rest(struct ca_prover *prover)
     uint64_t *live = mark->bits, marked = mark->marked;
     if (!prover->all && !(prover->all = malloc(size)))
         return &ca_error_nomem;
+    /* The tasks' own records never come back: they count as live. */
+    for (size_t i = 0; i < prover->tasks->list.len; i++)
+        if (prover->tasks->list.data[i].runtime == prover->heap->runtime->index)
+            ca_mark_only(mark, prover->tasks->list.data[i].address);
     memcpy(prover->all, live, size);
     mark->bits = prover->all;
     mark->deaf = true;
-    /* The tasks' own records never come back: they are found, but belong to nobody. */
     for (size_t i = 0; i < prover->heap->specials.len; i++) {
         const struct ca_special *special = &prover->heap->specials.data[i];
         struct ca_place place;
-        if (special->kind != CA_SPECIAL_FINALIZER ||
-            !ca_mark_find(mark, special->object, &place) ||
+        if (special->kind != CA_SPECIAL_FINALIZER || !ca_mark_find(mark, special->object, &place) ||
             ca_mark_bit(live, ca_mark_number(mark, &place)))
             continue;
         ca_mark_follow(mark, special->object);
@@ -217,6 +162,11 @@ static void mark_doomed(struct ca_prover *prover)
         if (special->kind == CA_SPECIAL_FINALIZER)
             ca_mark_values(mark, &special->object, 1, false);
     }
+}
+
+struct ca_error *ca_prover_rest(struct ca_prover *prover)
+{
+    return prover->all ? NULL : mark_the_rest(prover);
 }
 
 /* ---- verdicts ---------------------------------------------------------------------------- */
@@ -263,9 +213,7 @@ static void set_verdicts(struct ca_prover *prover)
 
 static struct ca_error *prove(struct ca_prover *prover, const struct ca_options *options)
 {
-    if (prover->heap->broken)
-        return trustworthy(prover) ? NULL : NULL;
-    if (!ca_heap_number(prover->heap)) {
+    if (prover->heap->broken || !ca_heap_number(prover->heap)) {
         prover->heap->broken = true;
         trustworthy(prover);
         return NULL;
@@ -292,8 +240,60 @@ static struct ca_error *prove(struct ca_prover *prover, const struct ca_options 
     if (prover->mark.failed)
         return &ca_error_nomem;
     prover->proved = trustworthy(prover);
-    if (prover->proved)
-        set_verdicts(prover);
+    return NULL;
+}
+
+/* ---- making ------------------------------------------------------------------------------ */
+
+static struct ca_error *prepare_one(struct ca_provers *provers, struct ca_runtime *runtime,
+                                    struct ca_tasks *tasks, const struct ca_options *options,
+                                    struct ca_gaps *gaps)
+{
+    struct ca_prover prover = {.tasks = tasks, .gaps = gaps};
+    struct ca_error *error = runtime->ops->heap->prepare(runtime, tasks, &prover.heap);
+    if (error)
+        return error;
+    if (!prover.heap)
+        return NULL;
+    if (!ca_vec_push(&provers->list, prover)) {
+        prover.heap->ops->destroy(prover.heap);
+        return &ca_error_nomem;
+    }
+    return prove(&provers->list.data[provers->list.len - 1], options);
+}
+
+struct ca_error *ca_proof_prepare(struct ca_provers *provers, struct ca_runtime *const *runtimes,
+                                  size_t count, struct ca_tasks *tasks,
+                                  const struct ca_options *options, struct ca_gaps *gaps)
+{
+    struct ca_error *error = NULL;
+    for (size_t i = 0; i < count && !error && !options->no_proof; i++)
+        if (runtimes[i]->ops->heap)
+            error = prepare_one(provers, runtimes[i], tasks, options, gaps);
+    return error;
+}
+
+static void prover_deinit(struct ca_prover *prover)
+{
+    if (prover->ready)
+        ca_mark_deinit(&prover->mark);
+    free(prover->status);
+    free(prover->all);
+    prover->heap->ops->destroy(prover->heap);
+}
+
+void ca_proof_deinit(struct ca_provers *provers)
+{
+    for (size_t i = 0; i < provers->list.len; i++)
+        prover_deinit(&provers->list.data[i]);
+    ca_vec_deinit(&provers->list);
+}
+
+struct ca_prover *ca_proof_of(struct ca_provers *provers, const struct ca_task *task)
+{
+    for (size_t i = 0; i < provers->list.len; i++)
+        if (provers->list.data[i].heap->runtime->index == task->runtime)
+            return provers->list.data[i].proved ? &provers->list.data[i] : NULL;
     return NULL;
 }
 
@@ -301,12 +301,29 @@ struct ca_error *ca_proof_run(struct ca_provers *provers, struct ca_runtime *con
                               size_t count, struct ca_tasks *tasks,
                               const struct ca_options *options)
 {
-    for (size_t i = 0; i < provers->list.len; i++) {
-        struct ca_error *error = prove(&provers->list.data[i], options);
-        if (error)
-            return error;
-    }
+    for (size_t i = 0; i < provers->list.len; i++)
+        if (provers->list.data[i].proved)
+            set_verdicts(&provers->list.data[i]);
     if (!options->no_proof && !ca_deadlock_run(runtimes, count, tasks))
         return &ca_error_nomem;
     return NULL;
+}
+
+struct ca_error *ca_proof_groups(struct ca_provers *provers, struct ca_tasks *tasks,
+                                 struct ca_groups *groups)
+{
+    int64_t *bytes = calloc(groups->list.len + 1, sizeof(*bytes)), shared = 0;
+    struct ca_error *error = bytes ? NULL : &ca_error_nomem;
+    (void)tasks;
+    for (size_t i = 0; i < provers->list.len && !error; i++) {
+        struct ca_prover *prover = &provers->list.data[i];
+        if (!prover->proved || prover->leaked == 0)
+            continue;
+        error = ca_retained_run(prover, groups->list.len, bytes, &shared);
+        for (size_t g = 0; g < groups->list.len && !error; g++)
+            if (groups->list.data[g].proof == CA_PROOF_UNREACHABLE)
+                groups->list.data[g].heap_bytes = bytes[g];
+    }
+    free(bytes);
+    return error;
 }

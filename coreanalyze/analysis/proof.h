@@ -37,14 +37,14 @@ struct ca_provers {
     CA_VEC(struct ca_prover) list;
 };
 
-/* Reads what the proof needs while the target stands still. Runtimes without doors are passed
- * over. options->no_proof: does nothing. */
+/* Reads memory and marks, while the target stands still. Runtimes without doors are passed over.
+ * options->no_proof: does nothing. */
 struct ca_error *ca_proof_prepare(struct ca_provers *provers, struct ca_runtime *const *runtimes,
                                   size_t count, struct ca_tasks *tasks,
                                   const struct ca_options *options, struct ca_gaps *gaps);
 
-/* Marks, and sets verdict and proof of the tasks that are leaked (after ca_verdict_judge; a task
- * that a rule had made suspect keeps no rule). Then deadlocks by owners, for runtimes that record
+/* Sets verdict and proof of the tasks that are leaked (after ca_verdict_judge; one that a rule had
+ * made suspect keeps no rule). Then deadlocks by owners, for runtimes that record
  * them. */
 struct ca_error *ca_proof_run(struct ca_provers *provers, struct ca_runtime *const *runtimes,
                               size_t count, struct ca_tasks *tasks,
@@ -58,6 +58,9 @@ void ca_proof_deinit(struct ca_provers *provers);
 
 /* The prover of a task's runtime when its verdicts stand; NULL: none. */
 struct ca_prover *ca_proof_of(struct ca_provers *provers, const struct ca_task *task);
+
+/* Makes prover->all: what an ordinary collection keeps alive beside. */
+struct ca_error *ca_prover_rest(struct ca_prover *prover);
 
 /* analysis/deadlock.c: tasks that wait for each other in a circle, and those that wait for them.
  * runtimes is by task.runtime. false: no memory. */

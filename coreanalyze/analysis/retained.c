@@ -126,6 +126,9 @@ struct ca_error *ca_retained_run(struct ca_prover *prover, size_t groups, int64_
     struct retained retained = {.prover = prover};
     struct ca_root_sink sink = {.add = reach_root, .arg = &retained};
     *shared = 0;
+    struct ca_error *error = ca_prover_rest(prover);
+    if (error)
+        return error;
     if (!make_ranks(&retained)) {
         retained.failed = true;
         goto out;

@@ -32,6 +32,7 @@ struct ca_go_globals {
 /* A goroutine found in the semaphore table. */
 struct ca_go_semwait {
     uint64_t address; /* of the semaphore word */
+    uint64_t sudog;   /* by which it is queued */
 };
 
 struct ca_go_semaphores {

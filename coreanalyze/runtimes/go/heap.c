@@ -8,7 +8,8 @@ enum {
     SPAN_BYTES_MAX = 512,
     ARENAS_PER_TABLE = 1 << 22,
     STATE_IN_USE = 1,
-    SMALL_MAX = 512, /* larger objects carry their type; runtime/mbitmap.go minSizeForMallocHeader */
+    SMALL_MAX =
+        512, /* larger objects carry their type; runtime/mbitmap.go minSizeForMallocHeader */
     INLINE_MARKS = 128, /* of a Green Tea page: internal/runtime/gc, spanInlineMarkBits */
     SPECIALS_MAX = 1 << 24,
     BUFFER_MAX = 1 << 30,
@@ -57,8 +58,8 @@ static bool add_arena(struct ca_go_heap *heap, uint64_t number, uint64_t record)
         return true;
     if (at[GO_HEAPARENA_BITMAP] != CA_LAYOUT_ABSENT) {
         arena.bitmap_size = (uint64_t)at[GO_HEAPARENA_BITMAP_SIZE];
-        arena.bitmap = ca_go_heap_bytes(heap, record + (uint64_t)at[GO_HEAPARENA_BITMAP],
-                                        arena.bitmap_size);
+        arena.bitmap =
+            ca_go_heap_bytes(heap, record + (uint64_t)at[GO_HEAPARENA_BITMAP], arena.bitmap_size);
     }
     if (at[GO_HEAPARENA_NOMORE] != CA_LAYOUT_ABSENT)
         arena.nomore =
@@ -175,12 +176,12 @@ static bool choose_format(struct ca_go_heap *heap, const struct span *span,
                 return false;
         if (!arena_of(heap, span->start + bytes - 1, &arena))
             return false;
-        region->kind = at[GO_HEAPARENA_NOMORE] != CA_LAYOUT_ABSENT ? CA_GO_FORMAT_ARENA
-                                                                   : CA_GO_FORMAT_BYTES;
+        region->kind =
+            at[GO_HEAPARENA_NOMORE] != CA_LAYOUT_ABSENT ? CA_GO_FORMAT_ARENA : CA_GO_FORMAT_BYTES;
     } else if (span->elemsize <= SMALL_MAX) {
         uint64_t page = (span->start - heap->arena_base) / PAGE % 8192;
-        bool inline_marks = arena && arena->inline_pages &&
-                            (arena->inline_pages[page / 8] >> (page % 8) & 1);
+        bool inline_marks =
+            arena && arena->inline_pages && (arena->inline_pages[page / 8] >> (page % 8) & 1);
         uint64_t end = bytes - (inline_marks ? INLINE_MARKS : 0) - bytes / 64;
         region->kind = CA_GO_FORMAT_SPAN;
         region->detail = (uint64_t)(uintptr_t)(region->bytes + end);
@@ -202,8 +203,7 @@ static bool add_span(struct ca_go_heap *heap, struct ca_map *magics, const struc
         .start = span->start,
         .size = span->elemsize,
         .count = (uint32_t)span->nelems,
-        .free_index =
-            (uint32_t)(span->freeindex < span->nelems ? span->freeindex : span->nelems),
+        .free_index = (uint32_t)(span->freeindex < span->nelems ? span->freeindex : span->nelems),
         .no_scan = span->class & 1,
         .magic = magic_cached(magics, span->elemsize, span->nelems),
     };
@@ -359,8 +359,8 @@ static bool read_opaque(struct ca_go_heap *heap)
         if (task->runtime == go->runtime.index) {
             if (!ca_vec_push(&heap->heap.opaque, task->address))
                 return false;
-            if (!ca_go_read_u32(go, task->address, GO_G_STATUS, &status) ||
-                (status & CA_GO_SCAN) || status == CA_GO_COPYSTACK)
+            if (!ca_go_read_u32(go, task->address, GO_G_STATUS, &status) || (status & CA_GO_SCAN) ||
+                status == CA_GO_COPYSTACK)
                 flags |= CA_GO_TASK_WHOLE;
             if (go->layout.at[GO_G_BUBBLE] != CA_LAYOUT_ABSENT &&
                 (!ca_go_read_u64(go, task->address, GO_G_BUBBLE, &bubble) || bubble))

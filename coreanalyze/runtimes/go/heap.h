@@ -83,7 +83,7 @@ struct ca_go_heap {
     CA_VEC(struct ca_go_arena) arenas;
     struct ca_map type_index; /* address -> index + 1 */
     CA_VEC(struct ca_go_type) types;
-    CA_VEC(uint8_t *) owned; /* copies of what cannot be viewed */
+    CA_VEC(uint8_t *) owned;         /* copies of what cannot be viewed */
     CA_VEC(struct ca_go_plan) plans; /* by stack */
     CA_VEC(uint8_t) task_flags;      /* by task: enum ca_go_task_flag */
     struct ca_go_plan once;          /* for a stack that is not cached */
@@ -100,6 +100,8 @@ static inline struct ca_go_heap *ca_go_heap_of(struct ca_heap *heap)
 {
     return (struct ca_go_heap *)heap;
 }
+
+extern const struct ca_heap_ops ca_go_heap_ops;
 
 /* Bytes of the target that stay: viewed or copied. NULL: not there (or no memory: failed). */
 const uint8_t *ca_go_heap_bytes(struct ca_go_heap *heap, uint64_t address, uint64_t size);

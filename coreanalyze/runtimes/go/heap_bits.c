@@ -30,7 +30,8 @@ static inline void put(struct out *out, uint64_t offset, uint64_t value)
 
 const struct ca_go_arena *ca_go_heap_arena(struct ca_go_heap *heap, uint64_t address)
 {
-    const uint64_t *index = ca_map_get(&heap->arena_index, (address - heap->arena_base) >> ARENA_SHIFT);
+    const uint64_t *index =
+        ca_map_get(&heap->arena_index, (address - heap->arena_base) >> ARENA_SHIFT);
     return index && *index ? &heap->arenas.data[*index - 1] : NULL;
 }
 
@@ -57,7 +58,8 @@ static inline uint64_t take_bits(const uint8_t *bitmap, uint64_t first, unsigned
 }
 
 /* Objects up to 512 bytes: at most 64 words, so one call does it. */
-static void scan_span(struct out *out, const struct ca_region *region, uint32_t slot, uint64_t *from)
+static void scan_span(struct out *out, const struct ca_region *region, uint32_t slot,
+                      uint64_t *from)
 {
     const uint8_t *bitmap = (const uint8_t *)(uintptr_t)region->detail;
     uint64_t offset = slot * region->size;

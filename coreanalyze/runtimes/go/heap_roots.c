@@ -59,8 +59,8 @@ bool ca_go_heap_words(struct ca_go_heap *heap, const struct ca_root_sink *sink,
 
 /* ---- globals ------------------------------------------------------------------------------- */
 
-static void global_section(struct ca_go_heap *heap, const struct ca_root_sink *sink,
-                           uint64_t start, uint64_t end, uint64_t mask_at)
+static void global_section(struct ca_go_heap *heap, const struct ca_root_sink *sink, uint64_t start,
+                           uint64_t end, uint64_t mask_at)
 {
     struct ca_root root = {.kind = CA_ROOT_GLOBAL, .frame = CA_NONE, .exact = true};
     struct batch batch = {.sink = sink, .root = root};
@@ -146,8 +146,8 @@ static void doomed(struct ca_go_heap *heap, const struct ca_root_sink *sink)
     read_chain(heap, sink, &finalizers);
     if (go->layout.at[GO_CLEANUPS_ALL] == CA_LAYOUT_ABSENT)
         return;
-    struct chain cleanups = {.head = go->globals.gc_cleanups +
-                                     (uint64_t)go->layout.at[GO_CLEANUPS_ALL],
+    struct chain cleanups = {.head =
+                                 go->globals.gc_cleanups + (uint64_t)go->layout.at[GO_CLEANUPS_ALL],
                              .link = GO_CLEANUPBLOCK_ALLLINK,
                              .count = GO_CLEANUPBLOCK_N,
                              .list = GO_CLEANUPBLOCK_LIST,
@@ -168,8 +168,7 @@ static bool dead_at_entry(struct ca_go_heap *heap, const struct ca_regs *regs, u
                                  1u << 8 | 1u << 9 | 1u << 10 | 1u << 11;
     struct ca_go_func func;
     uint64_t pc;
-    return heap->target->arch == CA_ARCH_AMD64 &&
-           ca_target_pc(heap->target->arch, regs, &pc) &&
+    return heap->target->arch == CA_ARCH_AMD64 && ca_target_pc(heap->target->arch, regs, &pc) &&
            ca_go_func_find(&heap->go->tables, pc, &func) && func.entry == pc && i < 16 &&
            !(live >> i & 1);
 }
@@ -294,7 +293,11 @@ static bool has_foreign_code(struct ca_go_heap *heap)
             return true;
     if (ca_module_symbol(heap->go->module, "runtime.iscgo", &address, NULL))
         return !ca_target_read(heap->target, address, &iscgo, 1) || iscgo;
-    return ca_go_tables_function(&heap->go->tables, "runtime/cgo.init") != 0;
+    /* Without symbols: the Go side of runtime/cgo is in the tables. */
+    static const char *const names[] = {"runtime/cgo.init"};
+    struct ca_go_func found[1];
+    ca_go_tables_functions(&heap->go->tables, names, 1, found);
+    return found[0].record != NULL;
 }
 
 struct skip {

@@ -1,5 +1,6 @@
 /* The gc toolchain's Go, as a runtime. */
 #include "runtimes/go/find.h"
+#include "runtimes/go/heap.h"
 
 #include <string.h>
 
@@ -131,5 +132,6 @@ const struct ca_runtime_ops ca_go_ops = {
     .collect = ca_go_collect,
     .name_stack = ca_go_name_stack,
     .facts = facts,
+    .heap = &ca_go_heap_ops,
     .destroy = destroy,
 };

@@ -17,9 +17,9 @@ struct semaphore_walk {
     struct ca_map seen; /* guards against cycles in broken memory */
 };
 
-static bool add(struct ca_go *go, uint64_t g, uint64_t address)
+static bool add(struct ca_go *go, uint64_t g, uint64_t address, uint64_t sudog)
 {
-    if (!ca_vec_push(&go->semaphores.list, (struct ca_go_semwait){address}))
+    if (!ca_vec_push(&go->semaphores.list, (struct ca_go_semwait){address, sudog}))
         return false;
     uint64_t *slot = ca_map_put(&go->semaphores.by_g, g, NULL);
     uint64_t *count = ca_map_put(&go->semaphores.by_address, address, NULL);
@@ -44,7 +44,7 @@ static bool add_waiters(struct semaphore_walk *walk, uint64_t sudog)
             return false;
         if (!fresh || !ca_go_read_u64(go, sudog, GO_SUDOG_G, &g))
             break;
-        if (!add(go, g, address))
+        if (!add(go, g, address, sudog))
             return false;
         if (!ca_go_read_u64(go, sudog, GO_SUDOG_WAITLINK, &sudog))
             break;

@@ -11,6 +11,7 @@ enum {
     DEFERS_MAX = 1 << 20,
     ARGS_UNKNOWN = 0x80000000,
     BATCH = 256,
+    SUDOGS_MAX = 65536,
 };
 
 void ca_go_plan_deinit(struct ca_go_plan *plan)
@@ -66,8 +67,7 @@ static bool add_row(struct planner *planner, const struct frame *frame, uint64_t
     if (!*ok)
         return true;
     uint64_t width = ((uint64_t)head[1] + 7) / 8;
-    const uint8_t *bits =
-        ca_go_heap_bytes(planner->heap, map + 8 + (uint64_t)row * width, width);
+    const uint8_t *bits = ca_go_heap_bytes(planner->heap, map + 8 + (uint64_t)row * width, width);
     if (!bits) {
         *ok = false;
         return true;
@@ -98,16 +98,14 @@ static bool add_objects(struct planner *planner, const struct frame *frame, bool
         *ok = ca_target_read(heap->target, at + 8 + i * 16, record, 16) && record[1] >= 0;
         if (!*ok || record[2] == 0)
             continue;
-        uint64_t start =
-            (record[0] < 0 ? frame->varp : frame->argp) + (uint64_t)(int64_t)record[0];
+        uint64_t start = (record[0] < 0 ? frame->varp : frame->argp) + (uint64_t)(int64_t)record[0];
         struct ca_go_plan_object object = {.offset = (int64_t)(start - planner->base),
                                            .size = (uint32_t)record[1],
                                            .frame = frame->number};
         if (record[2] > 0 && record[2] <= record[1]) {
             object.words = (uint32_t)record[2] / 8;
-            object.mask =
-                ca_go_heap_bytes(heap, frame->func.module->rodata + (uint32_t)record[3],
-                                 (object.words + 7) / 8);
+            object.mask = ca_go_heap_bytes(heap, frame->func.module->rodata + (uint32_t)record[3],
+                                           (object.words + 7) / 8);
             *ok = object.mask != NULL;
         } /* else a GC program: every word */
         if (!ca_vec_push(&planner->plan->objects, object))
@@ -228,7 +226,7 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
                       uint64_t high)
 {
     const struct ca_raw_frame *frames = planner->heap->tasks->stacks.frames.data + stack->first;
-    bool conservative = false, panicked = false, seen = false;
+    bool conservative = false, panicked = false;
     planner->plan->whole = stack->cut || stack->count == 0;
     for (uint32_t i = 0; i < stack->count && !planner->plan->whole; i++) {
         struct frame frame;
@@ -244,17 +242,14 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
         frame.panicked = panicked;
         bool here = preempts(&frame.func);
         /* The innermost frame of a running goroutine stands anywhere. */
-        bool running = !seen && i == 0 && frames[i].exact && frame.pc != frame.func.entry;
-        frame.interrupted = conservative || here || running ||
-                            (i == 0 && frames[i].exact && frame.pc == frame.func.entry &&
-                             planner->base != 0 && low != 0 && false);
+        bool running = i == 0 && frames[i].exact && frame.pc != frame.func.entry;
+        frame.interrupted = conservative || here || running;
         if (!add_frame(planner, &frame, &ok))
             return false;
         if (!ok)
             planner->plan->whole = true;
         conservative = here;
         panicked = named(&frame.func, "runtime.sigpanic");
-        seen = true;
     }
     if (planner->plan->objects.len > 1)
         qsort(planner->plan->objects.data, planner->plan->objects.len,
@@ -358,9 +353,8 @@ static void put_call(struct scan *scan, const struct ca_go_plan_call *call)
         return;
     }
     uint64_t count = (uint32_t)vector[0];
-    const uint8_t *bits = count < (1 << 20)
-                              ? ca_go_heap_bytes(scan->heap, vector[1], (count + 7) / 8)
-                              : NULL;
+    const uint8_t *bits =
+        count < (1 << 20) ? ca_go_heap_bytes(scan->heap, vector[1], (count + 7) / 8) : NULL;
     if (!bits) {
         lost(scan, words[1]);
         return;
@@ -409,8 +403,8 @@ static void scan_plan(struct scan *scan)
 {
     const struct ca_go_plan *plan = scan->plan;
     for (size_t i = 0; i < plan->words.len; i++)
-        put_at(scan, scan->base + (uint64_t)plan->words.data[i].offset,
-               plan->words.data[i].frame, true);
+        put_at(scan, scan->base + (uint64_t)plan->words.data[i].offset, plan->words.data[i].frame,
+               true);
     for (size_t i = 0; i < plan->ranges.len; i++) {
         uint64_t start = scan->base + (uint64_t)plan->ranges.data[i].offset;
         put_range(scan, start, start + plan->ranges.data[i].size, plan->ranges.data[i].frame);
@@ -434,8 +428,7 @@ static const struct ca_go_plan *plan_of(struct ca_go_heap *heap, const struct ca
                 return NULL;
         planner.plan = &heap->plans.data[task->stack];
     }
-    if (!planner.plan->made &&
-        !make_plan(&planner, stack, task->stack_low, task->stack_high))
+    if (!planner.plan->made && !make_plan(&planner, stack, task->stack_low, task->stack_high))
         return NULL;
     return planner.plan;
 }
@@ -485,7 +478,7 @@ static void scan_record(struct ca_go_heap *heap, struct scan *scan, uint64_t g)
 {
     struct ca_root root = {.kind = CA_ROOT_RUNTIME, .name = "goroutine", .frame = CA_NONE};
     struct ca_go *go = heap->go;
-    uint64_t xregs = 0, sudog = 0, objects[256];
+    uint64_t xregs = 0, sudog = 0;
     if (!ca_go_heap_words(heap, scan->sink, &root, g, g + (uint64_t)go->layout.at[GO_G_SIZE]))
         lost(scan, g);
     if (go->layout.at[GO_G_XREGS] != CA_LAYOUT_ABSENT &&
@@ -494,8 +487,8 @@ static void scan_record(struct ca_go_heap *heap, struct scan *scan, uint64_t g)
         !ca_go_heap_words(heap, scan->sink, &root, xregs,
                           xregs + (uint64_t)go->layout.at[GO_XREGS_SIZE]))
         lost(scan, xregs);
-    (void)objects;
-    for (ca_go_read_u64(go, g, GO_G_WAITING, &sudog); sudog;) {
+    ca_go_read_u64(go, g, GO_G_WAITING, &sudog);
+    for (size_t i = 0; sudog && i < SUDOGS_MAX; i++) {
         uint64_t elem = 0;
         if (!ca_go_read_u64(go, sudog, GO_SUDOG_ELEM, &elem))
             break;
@@ -503,7 +496,7 @@ static void scan_record(struct ca_go_heap *heap, struct scan *scan, uint64_t g)
         if (!ca_go_read_u64(go, sudog, GO_SUDOG_C, &elem))
             break;
         put(scan, sudog, elem, CA_NONE, false);
-        if (!ca_go_read_u64(go, sudog, GO_SUDOG_WAITLINK, &sudog) || scan->len >= BATCH - 2)
+        if (!ca_go_read_u64(go, sudog, GO_SUDOG_WAITLINK, &sudog))
             break;
     }
     flush(scan);
