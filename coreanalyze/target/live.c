@@ -175,11 +175,11 @@ static int by_tid(const void *a, const void *b)
 }
 
 /* Where its files are seen from here. */
-static struct ca_error *set_paths(struct ca_target *target)
+static struct ca_error *set_paths(struct ca_target *target, pid_t tid)
 {
     char path[64], root[8];
-    target->exe_hint = ca_strings_printf(&target->strings, "/proc/%" PRId64 "/exe", target->pid);
-    snprintf(path, sizeof(path), "/proc/%" PRId64 "/root", target->pid);
+    target->exe_hint = ca_strings_printf(&target->strings, "/proc/%d/exe", tid);
+    snprintf(path, sizeof(path), "/proc/%d/root", tid);
     ssize_t size = readlink(path, root, sizeof(root));
     if (size == 1 && root[0] == '/' && ca_procfs_same_namespace(target->pid, "mnt"))
         return target->exe_hint ? NULL : &ca_error_nomem;
@@ -237,7 +237,7 @@ static struct ca_error *fill(struct ca_target *target, struct live *live, int64_
         error = stop ? add_stopped(target, live) : add_running(target, gaps);
     if (!error && target->threads.len)
         qsort(target->threads.data, target->threads.len, sizeof(*target->threads.data), by_tid);
-    return error ? error : set_paths(target);
+    return error ? error : set_paths(target, live->tid);
 }
 
 struct ca_error *ca_target_attach(int64_t pid, bool stop, struct ca_gaps *gaps,
