@@ -360,15 +360,34 @@ static int64_t listed(const struct ca_described *self, const struct ca_tasks *ta
     return count;
 }
 
-static void compare_count(struct ca_described *self, const struct ca_tasks *tasks)
+/* A path of a thread-local counter is summed over the threads. */
+static bool add_count(struct ca_described *self, const struct ca_expr *path, int64_t *sum)
 {
+    struct ca_target *target = self->base.context.target;
     struct ca_scope scope = ca_described_scope(self, 0);
     uint64_t value;
+    if (!path->per_thread)
+        return ca_expr_value(path, &scope, &value) && value <= INT64_MAX &&
+               !__builtin_add_overflow(*sum, (int64_t)value, sum);
+    for (size_t i = 0; i < target->threads.len; i++) {
+        scope.thread_pointer = target->threads.data[i].tls;
+        if (ca_expr_value(path, &scope, &value) &&
+            (value > INT64_MAX || __builtin_add_overflow(*sum, (int64_t)value, sum)))
+            return false;
+    }
+    return true;
+}
+
+static void compare_count(struct ca_described *self, const struct ca_tasks *tasks)
+{
+    int64_t sum = 0;
     self->base.counted = CA_UNKNOWN;
-    if (!self->description.count.bound ||
-        !ca_expr_value(&self->description.count, &scope, &value) || value > INT64_MAX)
+    if (!self->description.counts)
         return;
-    self->base.counted = (int64_t)value;
+    for (struct ca_count *count = self->description.counts; count; count = count->next)
+        if (!count->path.bound || !add_count(self, &count->path, &sum))
+            return;
+    self->base.counted = sum;
     int64_t found = listed(self, tasks);
     if (found != self->base.counted)
         ca_gaps_add(self->base.context.gaps, self->base.name, 0,

@@ -117,6 +117,30 @@ static struct ca_error *parse_patterns(struct ca_arena *arena, const struct ca_n
     return error;
 }
 
+static struct ca_error *add_count(struct ca_description *d, const struct ca_node *node,
+                                  const char *key)
+{
+    struct ca_count **end = &d->counts;
+    while (*end)
+        end = &(*end)->next;
+    *end = ca_arena_alloc(d->arena, sizeof(**end));
+    if (!*end)
+        return &ca_error_nomem;
+    struct ca_error *error = ca_parse_expr(d->arena, node, &(*end)->path);
+    (*end)->path.key = key;
+    return error;
+}
+
+static struct ca_error *parse_count(struct ca_description *d, const struct ca_node *node)
+{
+    if (node->kind == CA_NODE_SCALAR)
+        return add_count(d, node, node->key);
+    struct ca_error *error = ca_parse_kind(node, CA_NODE_SEQUENCE);
+    for (const struct ca_node *item = node->child; !error && item; item = item->next)
+        error = add_count(d, item, node->key);
+    return error;
+}
+
 static struct ca_error *parse_own(struct ca_description *d, const struct ca_node *node)
 {
     struct ca_error *error = ca_parse_kind(node, CA_NODE_MAP);
@@ -253,7 +277,7 @@ static struct ca_error *read_key(struct ca_description *d, enum ca_arch arch,
     if (ca_parse_is(node, "current"))
         return ca_parse_expr(d->arena, node, &d->current);
     if (ca_parse_is(node, "count"))
-        return ca_parse_expr(d->arena, node, &d->count);
+        return parse_count(d, node);
     if (ca_parse_is(node, "time"))
         return parse_time(d, node);
     if (ca_parse_is(node, "own"))

@@ -129,6 +129,11 @@ struct ca_label_path {
     struct ca_label_path *next;
 };
 
+struct ca_count {
+    struct ca_expr path;
+    struct ca_count *next;
+};
+
 struct ca_pattern {
     const char *text;
     struct ca_pattern *next;
@@ -154,7 +159,8 @@ struct ca_description {
     struct ca_expr created_pc, created_at, created_backtrace, created_by;
     struct ca_expr stack_low, stack_high, stack_size, stack_copy, stack_copy_size;
     struct ca_label_path *labels;
-    struct ca_expr current, count;
+    struct ca_expr current;
+    struct ca_count *counts; /* their sum is the runtime's own number of tasks */
     struct ca_context_form context;
     struct ca_source *tasks, *waits;
     struct ca_rule *rules;

@@ -185,7 +185,8 @@ void ca_fit_bind(struct ca_fit *fit, struct ca_description *d, struct ca_types *
     }
     bind_task(&f);
     bind(&f, NULL, NULL, &d->current, false);
-    bind(&f, NULL, NULL, &d->count, false);
+    for (struct ca_count *count = d->counts; count; count = count->next)
+        bind(&f, NULL, NULL, &count->path, false);
     bind(&f, NULL, NULL, &d->now, false);
     bind(&f, NULL, NULL, &d->version_from, false);
     bind_rules(&f, d->task_type, NULL, d->rules);
