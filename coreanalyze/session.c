@@ -200,3 +200,23 @@ struct ca_error *ca_session_open_core(const char *path, const struct ca_options 
         return &ca_error_nomem;
     return finish(session, ca_target_open_core(path, &session->gaps, &session->target), ret);
 }
+
+struct ca_error *ca_session_attach(int64_t pid, const struct ca_options *options,
+                                   struct ca_session **ret)
+{
+    struct ca_session *session = create(options);
+    if (!session)
+        return &ca_error_nomem;
+    return finish(
+        session, ca_target_attach(pid, !session->options.no_stop, &session->gaps, &session->target),
+        ret);
+}
+
+struct ca_error *ca_session_from_ops(const struct ca_target_ops *ops, void *arg,
+                                     const struct ca_options *options, struct ca_session **ret)
+{
+    struct ca_session *session = create(options);
+    if (!session)
+        return &ca_error_nomem;
+    return finish(session, ca_target_from_ops(ops, arg, &session->gaps, &session->target), ret);
+}
