@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "target/export.h"
+#include "unwind/cfi.h"
 
 enum { AMD64_FP = 6, AMD64_SP = 7, AMD64_PC = 16, ARM64_FP = 29, ARM64_SP = 31, ARM64_PC = 32 };
 
@@ -41,14 +42,36 @@ static void set_go_fp(const struct ca_session *session, const struct ca_task *ta
     }
 }
 
+/* From the saved registers of the innermost frame to those of the frame with this sp. */
+static bool unwind_to(const struct ca_session *session, const struct ca_task *task, uint64_t sp,
+                      struct ca_regs *regs)
+{
+    const struct ca_stacks *stacks = &session->tasks.stacks;
+    const struct ca_stack *stack = &stacks->list.data[task->stack];
+    const struct ca_raw_frame *frames = stacks->frames.data + stack->first;
+    struct ca_regs first = *regs;
+    struct ca_cfi cfi;
+    bool found = false;
+    ca_cfi_init(&cfi, session->modules);
+    for (uint32_t i = 1; i < stack->count && !found; i++) {
+        uint64_t there;
+        found = task->sp + frames[i].sp == sp &&
+                ca_cfi_registers(&cfi, &first, frames[0].exact, NULL, i, regs) &&
+                ca_target_sp(session->target->arch, regs, &there) && there == sp;
+    }
+    ca_cfi_deinit(&cfi);
+    return found;
+}
+
 static void frame_regs(const struct ca_session *session, size_t i, uint64_t pc, uint64_t sp,
                        struct ca_regs *ret)
 {
     const struct ca_task *task = &session->tasks.list.data[i];
     const struct ca_runtime *runtime = session->runtimes.data[task->runtime];
-    memset(ret, 0, sizeof(*ret));
-    if (sp == task->sp && ca_tasks_saved_regs(&session->tasks, (uint32_t)i, ret))
+    if (ca_tasks_saved_regs(&session->tasks, (uint32_t)i, ret) &&
+        (sp == task->sp || unwind_to(session, task, sp, ret)))
         return;
+    memset(ret, 0, sizeof(*ret));
     set_place(session->target->arch, ret, pc, sp);
     if (runtime->name && !strcmp(runtime->name, "go"))
         set_go_fp(session, task, sp, ret);
@@ -179,7 +202,7 @@ struct ca_error *ca_session_export_core(struct ca_session *session, const char *
 {
     struct selection selection;
     *count = 0;
-    if (session->target->kind == CA_TARGET_LIVE && !session->options.hold)
+    if (session->target->kind != CA_TARGET_CORE && !session->options.hold)
         return ca_error_create(CA_ERROR_INVALID,
                                "the process runs on already: open it with `hold` to export it");
     struct ca_error *error = select_tasks(session, options, &selection);

@@ -252,7 +252,8 @@ class _Host(shared.Host):
 
     def open(self, options):
         kind = self._kind()
-        options = dict(options)
+        # gdb keeps the target still as long as the session is used.
+        options = dict(options, hold=True)
         sysroot = gdb.parameter("sysroot")
         if sysroot and not sysroot.startswith("target:") and "sysroot" not in options:
             options["sysroot"] = sysroot

@@ -75,7 +75,8 @@ struct ca_error *ca_export_write(const struct ca_export *export, const char *out
     if (fd < 0)
         error = ca_error_create(CA_ERROR_IO, "%s: %s", partial.data, strerror(errno));
     if (!error) {
-        error = export->target->path ? ca_export_copy(export, fd) : ca_export_dump(export, fd);
+        error = export->target->kind == CA_TARGET_CORE ? ca_export_copy(export, fd)
+                                                       : ca_export_dump(export, fd);
         if (close(fd) && !error)
             error = ca_error_create(CA_ERROR_IO, "%s: %s", out, strerror(errno));
         if (!error)
