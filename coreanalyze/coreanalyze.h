@@ -324,6 +324,36 @@ typedef bool ca_sink_fn(void *arg, const char *text, size_t size);
 struct ca_error *ca_session_write(struct ca_session *session, const struct ca_request *request,
                                   ca_sink_fn *sink, void *arg, int *status);
 
+/* ---- words ---------------------------------------------------------------------------------- */
+
+/* Who asks: a shell's words name a target, a debugger's do not. */
+enum ca_door { CA_DOOR_COMMAND, CA_DOOR_DEBUGGER };
+
+/* The words of one call, understood: "[COMMAND] [ARGUMENT] [TARGET] [OPTIONS]". */
+struct ca_command_line {
+    struct ca_request request;
+    struct ca_options options;
+    const char *target; /* path of a core file; NULL: none was named */
+    int64_t pid;        /* of -p; CA_UNKNOWN: none was named */
+    const char *check;  /* of describe --check */
+    bool help, version; /* asked for; with help, request.command names the command, or is NULL */
+};
+
+/* Parses the words behind the program's name (or behind `leaks` in a debugger). Everything in *ret
+ * is its own copy. CA_ERROR_INVALID: the call is wrong, and how; CA_ERROR_UNSUPPORTED: a command of
+ * the contract that this build does not have. Uses getopt, so not in two threads at once. */
+struct ca_error *ca_request_parse(int argc, const char *const *argv, enum ca_door door,
+                                  struct ca_command_line **ret);
+/* NULL is allowed. */
+void ca_command_line_destroy(struct ca_command_line *line);
+
+/* Help with a worked example; NULL for the whole program. NULL is returned for no such command. */
+const char *ca_command_help(const char *command);
+
+/* For completion: the i-th command, the i-th option with its dashes; NULL behind the last. */
+const char *ca_command_name(size_t i);
+const char *ca_option_name(size_t i);
+
 #ifdef __cplusplus
 }
 #endif

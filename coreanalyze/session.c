@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output/output.h"
+
 const char *ca_version(void)
 {
     return CA_VERSION;
@@ -219,4 +221,10 @@ struct ca_error *ca_session_from_ops(const struct ca_target_ops *ops, void *arg,
     if (!session)
         return &ca_error_nomem;
     return finish(session, ca_target_from_ops(ops, arg, &session->gaps, &session->target), ret);
+}
+
+struct ca_error *ca_session_write(struct ca_session *session, const struct ca_request *request,
+                                  ca_sink_fn *sink, void *arg, int *status)
+{
+    return ca_output_write(session, request, sink, arg, status);
 }
