@@ -4,15 +4,15 @@
 // condition that nobody signals, waits for a mutex whose holder waits for that condition too, and
 // sleeps. Repaired: all of them end.
 //
-// expect: count=N/5 reason="waiting" verdict=suspect rule=threshold threshold=1000 final=leaked
-//     pattern=timeout-leak site=answer
-// expect: count=N/5 reason="waiting" verdict=suspect rule=threshold threshold=1000 final=leaked
-//     pattern=range-without-close site=take_orders
-// expect: count=N/5 reason="waiting" verdict=suspect rule=threshold threshold=1000 final=leaked
+// expect: count=N/5 reason="channel send" verdict=suspect rule=threshold threshold=1000
+//     final=leaked pattern=timeout-leak site=answer
+// expect: count=N/5 reason="channel receive" verdict=suspect rule=threshold threshold=1000
+//     final=leaked pattern=range-without-close site=take_orders
+// expect: count=N/5 reason="cond wait" verdict=suspect rule=threshold threshold=1000 final=leaked
 //     pattern=lost-signal site=await_change
-// expect: count=N/5 reason="waiting" verdict=suspect rule=threshold threshold=1000 final=leaked
+// expect: count=N/5 reason="mutex lock" verdict=suspect rule=threshold threshold=1000 final=leaked
 //     pattern=lock-never-released site=store
-// expect: count=1 reason="waiting" verdict=waiting final=leaked site=compact
+// expect: count=1 reason="cond wait" verdict=waiting final=leaked site=compact
 // expect: count=N/5 reason="sleep" verdict=active site=pace
 // account: leak=N+2 repaired=1
 #include <boost/fiber/all.hpp>
@@ -66,7 +66,7 @@ static void start(Function function, Arguments... arguments)
 static __attribute__((noinline)) void answer(answers *to)
 {
     boost::this_fiber::sleep_for(2ms);
-    about_to("answer", "waiting", to, __func__);
+    about_to("answer", "channel send", to, __func__);
     to->push(42);
     done();
 }
@@ -87,7 +87,7 @@ static __attribute__((noinline)) void take_orders(orders *from)
 {
     int order;
 
-    about_to("take_orders", "waiting", from, __func__);
+    about_to("take_orders", "channel receive", from, __func__);
     while (from->pop(order) == fibers::channel_op_status::success)
         ;
     done();
@@ -97,7 +97,7 @@ static __attribute__((noinline)) void await_change()
 {
     std::unique_lock<fibers::mutex> hold(change_lock);
 
-    about_to("await_change", "waiting", &changed, __func__);
+    about_to("await_change", "cond wait", &changed, __func__);
     while (running)
         changed.wait(hold);
     done();
@@ -108,7 +108,7 @@ static __attribute__((noinline)) void compact()
     std::unique_lock<fibers::mutex> hold_table(table);
     std::unique_lock<fibers::mutex> hold(change_lock);
 
-    about_to("compact", "waiting", &changed, __func__);
+    about_to("compact", "cond wait", &changed, __func__);
     while (running)
         changed.wait(hold);
     done();
@@ -116,7 +116,7 @@ static __attribute__((noinline)) void compact()
 
 static __attribute__((noinline)) void store()
 {
-    about_to("store", "waiting", &table, __func__);
+    about_to("store", "mutex lock", &table, __func__);
     std::unique_lock<fibers::mutex> hold(table);
     done();
 }

@@ -45,9 +45,12 @@ void ca_known_add(struct ca_known *known, const struct ca_outcome *outcome)
         known->object_ring = outcome->object_ring;
 }
 
-void ca_known_rules(struct ca_known *known, struct ca_rule *rules, const struct ca_scope *scope)
+void ca_known_rules(struct ca_known *known, struct ca_rule *rules, const struct ca_scope *scope,
+                    uint64_t marks)
 {
     for (struct ca_rule *rule = rules; rule; rule = rule->next) {
+        if (rule->frame && !(marks >> rule->frame_bit & 1))
+            continue;
         if (!ca_tests_hold(rule->when, scope, false))
             continue;
         rule->hits++;
@@ -280,7 +283,7 @@ static bool read_task(struct ca_described *self, struct ca_tasks *tasks,
     }
     ca_known_init(known);
     ca_known_add(known, &found->source->as);
-    ca_known_rules(known, self->description.rules, &scope);
+    ca_known_rules(known, self->description.rules, &scope, 0);
     if (known->exclude || known->state == CA_STATE_DEAD) {
         ca_described_exclude(self, known->exclude ? known->exclude : "dead");
         return false;
@@ -313,14 +316,19 @@ static void finish_task(struct ca_described *self, struct ca_tasks *tasks, uint3
 {
     struct ca_scope scope = ca_described_scope(self, tasks->list.data[index].address);
     struct ca_known known;
+    uint64_t marks = 0;
+    ca_described_created(self, tasks, &tasks->list.data[index], &scope);
+    ca_described_stack(self, tasks, index, &scope);
+    if (self->description.frame_rules)
+        marks = ca_described_marks(self, tasks, tasks->list.data[index].stack);
     ca_known_init(&known);
     ca_known_add(&known, &source->as);
-    ca_known_rules(&known, self->description.rules, &scope);
-    ca_described_created(self, tasks, &tasks->list.data[index], &scope);
+    ca_known_rules(&known, self->description.rules, &scope, marks);
+    if (marks)
+        tasks->list.data[index].reason = reason_of(self, tasks, &known, &scope);
     if (tasks->list.data[index].state != CA_STATE_RUNNING &&
         tasks->list.data[index].state != CA_STATE_RUNNABLE)
         ca_described_wait(self, tasks, index, &known, &scope);
-    ca_described_stack(self, tasks, index, &scope);
 }
 
 static bool number_tasks(struct ca_described *self, struct ca_tasks *tasks)

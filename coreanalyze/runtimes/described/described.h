@@ -46,6 +46,7 @@ struct ca_described {
     struct ca_map by_number;
     struct ca_map current; /* address of a task -> thread + 1 */
     struct ca_map sites;   /* pc -> site + 1 */
+    struct ca_map marks;   /* stack -> which rules' frames it has */
     int64_t now;           /* of the description's clock, ns; CA_UNKNOWN */
     int64_t latest;        /* the newest timestamp seen */
     uint32_t first;        /* of its tasks in the table */
@@ -66,7 +67,9 @@ struct ca_known {
 
 void ca_known_init(struct ca_known *known);
 void ca_known_add(struct ca_known *known, const struct ca_outcome *outcome);
-void ca_known_rules(struct ca_known *known, struct ca_rule *rules, const struct ca_scope *scope);
+/* marks: which rules' frames the task's stack has, see ca_described_marks. */
+void ca_known_rules(struct ca_known *known, struct ca_rule *rules, const struct ca_scope *scope,
+                    uint64_t marks);
 
 struct ca_scope ca_described_scope(struct ca_described *self, uint64_t here);
 /* A raw time of the description's unit as ns; false: none (0 or all ones), or not readable. */
@@ -87,6 +90,8 @@ void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, str
                           const struct ca_scope *scope);
 void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
                         const struct ca_scope *scope);
+/* Bit n: one of the innermost frames matches the frame of the rule with frame_bit n. */
+uint64_t ca_described_marks(struct ca_described *self, struct ca_tasks *tasks, uint32_t stack);
 bool ca_described_own(const struct ca_described *self, uint64_t pc, const char *function,
                       const char *file);
 uint32_t ca_described_site(struct ca_described *self, struct ca_tasks *tasks, uint64_t pc,

@@ -34,6 +34,8 @@ struct ca_outcome {
 struct ca_rule {
     unsigned line;
     struct ca_test *when;
+    const char *frame;  /* a pattern: one of the innermost frames must be such a function */
+    unsigned frame_bit; /* of ca_frame_marks, from 0 */
     struct ca_outcome outcome;
     uint64_t hits;
     struct ca_rule *next;
@@ -164,6 +166,7 @@ struct ca_description {
     struct ca_context_form context;
     struct ca_source *tasks, *waits;
     struct ca_rule *rules;
+    unsigned frame_rules; /* how many of them ask for a frame */
     struct ca_object *objects;
     struct ca_pattern *own_functions, *own_modules, *own_files;
     enum ca_clock clock;

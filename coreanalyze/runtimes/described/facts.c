@@ -1,4 +1,5 @@
 /* Who a task is: identity, entry, creation site, stack. */
+#include <elf.h>
 #include <fnmatch.h>
 #include <string.h>
 
@@ -110,6 +111,12 @@ static bool from_backtrace(struct ca_described *self, struct ca_tasks *tasks, st
     return false;
 }
 
+static bool is_code(const struct ca_scope *scope, uint64_t pc)
+{
+    const struct ca_mapping *mapping = ca_target_mapping(scope->target, pc);
+    return mapping && mapping->flags & PF_X;
+}
+
 static void find_creator(struct ca_described *self, struct ca_tasks *tasks, struct ca_task *task,
                          const struct ca_scope *scope, uint32_t *index)
 {
@@ -135,7 +142,7 @@ void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, str
     const struct ca_description *d = &self->description;
     uint64_t pc;
     uint32_t creator, by_pc = CA_NONE;
-    if (d->entry.bound && ca_expr_value(&d->entry, scope, &pc) && pc)
+    if (d->entry.bound && ca_expr_value(&d->entry, scope, &pc) && is_code(scope, pc))
         task->entry = ca_described_site(self, tasks, pc, true);
     find_creator(self, tasks, task, scope, &creator);
     if (d->created_pc.bound && ca_expr_value(&d->created_pc, scope, &pc) && pc)
@@ -161,7 +168,7 @@ void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, str
     if (creator != CA_NONE && d->entry.bound) {
         struct ca_scope theirs = *scope;
         theirs.here = tasks->list.data[creator].address;
-        if (ca_expr_value(&d->entry, &theirs, &pc) && pc) {
+        if (ca_expr_value(&d->entry, &theirs, &pc) && is_code(scope, pc)) {
             task->created = ca_described_site(self, tasks, pc, true);
             task->known_from = CA_KNOWN_CREATOR;
             return;
@@ -192,6 +199,16 @@ static struct ca_stack_copy copy_of(const struct ca_described *self, const struc
     return copy;
 }
 
+/* Is the outermost frame the runtime's own, so that nothing of the user's is behind it? */
+static bool begins_here(struct ca_described *self, struct ca_tasks *tasks,
+                        const struct ca_raw_frame *frame)
+{
+    const struct ca_line *lines;
+    size_t count = ca_lines_at(&self->lines, &tasks->strings, frame->pc - 1, &lines);
+    return count &&
+           ca_described_own(self, frame->pc - 1, lines[count - 1].function, lines[count - 1].file);
+}
+
 void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
                         const struct ca_scope *scope)
 {
@@ -218,6 +235,8 @@ void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint3
     if (why && count && task->stack_high && frames[count - 1].sp <= task->stack_high &&
         task->stack_high - frames[count - 1].sp <= STACK_END)
         why = NULL;
+    if (why && count && !running && begins_here(self, tasks, &frames[count - 1]))
+        why = NULL;
     if (why && !ca_tasks_note(tasks, index, "stack: %s", why))
         self->nomem = true;
     if (!count)
@@ -237,6 +256,28 @@ static bool matches(const struct ca_pattern *pattern, const char *text)
         if (fnmatch(pattern->text, text, 0) == 0)
             return true;
     return false;
+}
+
+enum { MARKED_FRAMES = 8 };
+
+uint64_t ca_described_marks(struct ca_described *self, struct ca_tasks *tasks, uint32_t stack)
+{
+    bool fresh;
+    uint64_t *slot = stack == CA_STACK_NONE ? NULL : ca_map_put(&self->marks, stack, &fresh);
+    if (!slot || !fresh)
+        return slot ? *slot : 0;
+    const struct ca_stack *s = &tasks->stacks.list.data[stack];
+    for (uint32_t i = 0; i < s->count && i < MARKED_FRAMES; i++) {
+        const struct ca_raw_frame *frame = &tasks->stacks.frames.data[s->first + i];
+        const struct ca_line *lines;
+        size_t count = ca_lines_at(&self->lines, &tasks->strings,
+                                   frame->exact ? frame->pc : frame->pc - 1, &lines);
+        for (size_t k = 0; k < count; k++)
+            for (const struct ca_rule *r = self->description.rules; r; r = r->next)
+                if (r->frame && lines[k].function && fnmatch(r->frame, lines[k].function, 0) == 0)
+                    *slot |= 1ull << r->frame_bit;
+    }
+    return *slot;
 }
 
 static const char *base_name(const char *path)

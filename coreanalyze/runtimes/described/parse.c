@@ -245,6 +245,8 @@ struct ca_error *ca_parse_rules(struct ca_arena *arena, const struct ca_node *no
             bool taken = ca_parse_is(key, "when");
             if (taken)
                 error = ca_parse_tests(arena, key, &rule->when);
+            else if ((taken = ca_parse_is(key, "frame")))
+                error = ca_parse_text(key, &rule->frame);
             else
                 error = parse_outcome(arena, key, &rule->outcome, &taken);
             if (!error && !taken)

@@ -89,7 +89,7 @@ static bool on_case(void *arg, struct ca_source *source, const struct ca_scope *
     uint64_t address = 0;
     ca_known_init(&known);
     ca_known_add(&known, &source->as);
-    ca_known_rules(&known, source->rules, scope);
+    ca_known_rules(&known, source->rules, scope, 0);
     if (g->wait->case_count == CASES || known.exclude)
         return true;
     if (known.object && !ca_expr_address(known.object, scope, &address))
@@ -170,7 +170,7 @@ static bool on_event(void *arg, struct ca_source *source, const struct ca_scope 
     struct gathering *g = arg;
     struct ca_known known;
     ca_known_init(&known);
-    ca_known_rules(&known, source->rules, scope);
+    ca_known_rules(&known, source->rules, scope, 0);
     ca_known_add(&known, &source->as);
     if (known.exclude)
         return true;
@@ -235,7 +235,7 @@ static bool on_side(void *arg, struct ca_source *source, const struct ca_scope *
         return true;
     ca_known_init(&known);
     ca_known_add(&known, &source->as);
-    ca_known_rules(&known, source->rules, scope);
+    ca_known_rules(&known, source->rules, scope, 0);
     struct ca_task *task = &g->tasks->list.data[index];
     if (task->state == CA_STATE_RUNNING || task->state == CA_STATE_RUNNABLE)
         return true;
