@@ -126,8 +126,8 @@ struct ca_error *ca_image_read_file(struct ca_image *image, const char *path,
     if (error)
         return error;
     uint64_t at = image->header.e_phoff, count = image->header.e_phnum;
-    if (count > PHDRS_MAX || image->header.e_phentsize != sizeof(Elf64_Phdr) || at > file->size ||
-        count * sizeof(Elf64_Phdr) > file->size - at)
+    if (!count || count > PHDRS_MAX || image->header.e_phentsize != sizeof(Elf64_Phdr) ||
+        at > file->size || count * sizeof(Elf64_Phdr) > file->size - at)
         return ca_error_create(CA_ERROR_FORMAT, "%s has damaged program headers", path);
     if (!ca_vec_reserve(&image->phdrs, count))
         return &ca_error_nomem;
@@ -164,7 +164,7 @@ bool ca_image_read_target(struct ca_image *image, struct ca_target *target, uint
     if (!ca_target_read(target, start, header, sizeof(*header)) || !is_elf64(header))
         return false;
     size_t count = header->e_phnum;
-    if (count > PHDRS_MAX || header->e_phentsize != sizeof(Elf64_Phdr) ||
+    if (!count || count > PHDRS_MAX || header->e_phentsize != sizeof(Elf64_Phdr) ||
         !ca_vec_reserve(&image->phdrs, count + 1))
         return false;
     if (!ca_target_read(target, start + header->e_phoff, image->phdrs.data,
