@@ -424,7 +424,8 @@ class _Filter:
             if not named:
                 yield decorated
                 continue
-            yield _Named(decorated, named[-1])
+            for at in named:  # the calls that were inlined here, then the function
+                yield _Named(decorated, at)
 
 
 _host = _Host()
