@@ -46,6 +46,7 @@ void ca_session_destroy(struct ca_session *session)
     ca_vec_deinit(&session->notes);
     ca_vec_deinit(&session->others);
     ca_vec_deinit(&session->evidence);
+    ca_vec_deinit(&session->path);
     free(session);
 }
 

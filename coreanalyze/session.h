@@ -7,6 +7,7 @@
 #ifndef CA_SESSION_H
 #define CA_SESSION_H
 
+#include "analysis/explain.h"
 #include "analysis/groups.h"
 #include "analysis/proof.h"
 #include "analysis/sites.h"
@@ -31,6 +32,7 @@ struct ca_session {
     CA_VEC(const char *) notes;
     CA_VEC(size_t) others;
     CA_VEC(struct ca_evidence_info) evidence;
+    CA_VEC(struct ca_path_info) path;
     char build_id[130];
     char signal[32];
 };

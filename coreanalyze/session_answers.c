@@ -388,6 +388,24 @@ bool ca_session_group(const struct ca_session *session, size_t i, struct ca_grou
     return fill_evidence((struct ca_session *)session, group, ret);
 }
 
+static bool keep_path(struct ca_session *session, const struct ca_steps *steps)
+{
+    session->path.len = 0;
+    for (size_t i = 0; i < steps->list.len; i++) {
+        const struct ca_step *step = &steps->list.data[i];
+        struct ca_path_info info = {.kind = step->root ? "root" : "edge",
+                                    .address = step->address,
+                                    .name = step->name,
+                                    .type = step->type,
+                                    .offset = step->offset,
+                                    .function = step->function,
+                                    .line = step->line ? step->line : CA_UNKNOWN};
+        if (!ca_vec_push(&session->path, info))
+            return false;
+    }
+    return true;
+}
+
 struct ca_error *ca_session_explain(struct ca_session *session, size_t i,
                                     struct ca_explanation *ret)
 {
@@ -400,7 +418,17 @@ struct ca_error *ca_session_explain(struct ca_session *session, size_t i,
         ret->evidence = group.evidence;
         ret->evidence_count = group.evidence_count;
     }
-    return NULL;
+    struct ca_prover *prover = ca_proof_of(&session->provers, task);
+    if (!prover || task->verdict == CA_VERDICT_LEAKED || task->verdict == CA_VERDICT_SYSTEM)
+        return NULL;
+    struct ca_steps steps = {0};
+    struct ca_error *error = ca_explain_path(prover, (uint32_t)i, &steps);
+    if (!error && !keep_path(session, &steps))
+        error = &ca_error_nomem;
+    ca_vec_deinit(&steps.list);
+    ret->path = session->path.data;
+    ret->path_count = session->path.len;
+    return error;
 }
 
 /* ---- threads and memory ---- */

@@ -498,5 +498,7 @@ const struct ca_heap_ops ca_go_heap_ops = {
     .task_objects = go_task_objects,
     .waits_on = go_waits_on,
     .scan = ca_go_heap_scan,
+    .describe_root = ca_go_heap_describe_root,
+    .describe_object = ca_go_heap_describe_object,
     .destroy = go_destroy,
 };

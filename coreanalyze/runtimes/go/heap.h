@@ -3,6 +3,7 @@
  * heap.c        spans to regions, specials, the doors
  * heap_bits.c   where the pointers of an object are, all formats from 1.19 on
  * heap_types.c  pointer masks of types
+ * heap_describe.c  names, for explanations
  * heap_roots.c  globals, finalizers, threads, foreign memory
  * stackmap.c    where the pointers of a stack are
  *
@@ -122,6 +123,14 @@ void ca_go_heap_roots(struct ca_heap *heap, const struct ca_root_sink *sink);
 /* All words of a range that may be pointers. false: some of it is not there. */
 bool ca_go_heap_words(struct ca_go_heap *heap, const struct ca_root_sink *sink,
                       const struct ca_root *root, uint64_t start, uint64_t end);
+
+/* heap_describe.c */
+void ca_go_heap_describe_root(struct ca_heap *heap, struct ca_strings *strings,
+                              const struct ca_root *root, uint32_t task, uint64_t address,
+                              struct ca_edge_info *ret);
+void ca_go_heap_describe_object(struct ca_heap *heap, struct ca_strings *strings,
+                                const struct ca_region *region, uint32_t slot,
+                                struct ca_edge_info *ret);
 
 /* stackmap.c */
 void ca_go_heap_task_roots(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);
