@@ -1,0 +1,27 @@
+/* The labelled lines that leaks, task and explain have in common. */
+#ifndef CA_OUTPUT_BLOCKS_H
+#define CA_OUTPUT_BLOCKS_H
+
+#include "output/words.h"
+
+/* "function      folder/file.go:12", the file behind column CA_PLACE_COLUMN where there is room. */
+void ca_block_place(struct ca_buf *buf, const struct ca_paths *paths, const char *function,
+                    const char *file, int64_t line, int width);
+
+/* "  label        text"; nothing for NULL. */
+void ca_block_line(struct ca_buf *buf, const char *label, const char *text);
+
+/* What it waits for, the cases of a select below. */
+void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, size_t cases);
+
+/* The user's frames, or all of them; limit 0: no limit. */
+void ca_block_stack(struct ca_buf *buf, const struct ca_paths *paths,
+                    const struct ca_task_info *task, bool full, size_t limit, int width);
+
+/* "Next: coreanalyze explain ID TARGET", in the words of the door that asks. */
+void ca_block_next(struct ca_buf *buf, const struct ca_request *request, const char *command,
+                   const char *id);
+
+int ca_block_width(const struct ca_request *request);
+
+#endif
