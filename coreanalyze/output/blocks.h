@@ -4,7 +4,7 @@
 
 #include "output/words.h"
 
-/* "function      folder/file.go:12", the file behind column CA_PLACE_COLUMN where there is room. */
+/* "function      folder/file.go:12", the files in one column where there is room. */
 void ca_block_place(struct ca_buf *buf, const struct ca_paths *paths, const char *function,
                     const char *file, int64_t line, int width);
 

@@ -1,8 +1,8 @@
 /* Conclusion, groups worst first, the others in a line, what is missing, what to type next. */
 #include <inttypes.h>
 
+#include "output/blocks.h"
 #include "output/text.h"
-#include "output/words.h"
 
 enum { STACK_SHOWN = 6, CASES_SHOWN = 4, IDS_SHOWN = 4 };
 
@@ -37,27 +37,6 @@ static void conclusion(struct ca_buf *buf, const struct ca_output *output)
     ca_buf_putc(buf, '\n');
 }
 
-/* Widest of the functions of a block, so that the files stand in one column. */
-static void place(struct ca_buf *buf, const struct ca_paths *paths, const char *function,
-                  const char *file, int64_t line, int width)
-{
-    struct ca_buf where = {0};
-    size_t start = buf->len;
-    ca_words_place(&where, paths, file, line);
-    int room = width - 17 - (int)where.len;
-    ca_words_function(buf, function, room < 24 ? 24 : room);
-    if (where.len) {
-        int pad = 40 - (int)(buf->len - start);
-        if (pad > 2 && 40 + (int)where.len + 15 > width)
-            pad = 2;
-        ca_buf_printf(buf, "%*s", pad < 2 ? 2 : pad, "");
-        ca_buf_add(buf, where.data, where.len);
-    }
-    ca_buf_putc(buf, '\n');
-    buf->failed |= where.failed;
-    ca_buf_deinit(&where);
-}
-
 static void head(struct ca_buf *buf, const struct ca_output *output,
                  const struct ca_group_info *group)
 {
@@ -80,56 +59,8 @@ static void head(struct ca_buf *buf, const struct ca_output *output,
     }
     if (group->rule)
         ca_buf_printf(buf, "   rule: %s", group->rule);
-    ca_buf_putc(buf, '\n');
-}
-
-static void waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait)
-{
-    if (!wait->kind)
-        return;
-    ca_words_label(buf, "waiting for");
-    ca_words_waiting_for(buf, wait);
-    ca_buf_putc(buf, '\n');
-    for (size_t i = 0; i < wait->case_count && i < CASES_SHOWN; i++) {
-        ca_words_label(buf, "");
-        ca_buf_puts(buf, "- ");
-        ca_words_case(buf, &wait->cases[i]);
-        ca_buf_putc(buf, '\n');
-    }
-    if (wait->case_count > CASES_SHOWN) {
-        ca_words_label(buf, "");
-        ca_buf_printf(buf, "- and %zu more\n", wait->case_count - CASES_SHOWN);
-    }
-}
-
-static void stack(struct ca_buf *buf, const struct ca_output *output, const struct ca_paths *paths,
-                  const struct ca_task_info *member, int width)
-{
-    size_t shown = 0, wanted = 0;
-    for (size_t i = 0; i < member->frame_count; i++)
-        wanted += output->request->full || !member->frames[i].runtime;
-    if (wanted < 2)
-        return;
-    for (size_t i = 0; i < member->frame_count; i++) {
-        const struct ca_frame_info *frame = &member->frames[i];
-        if (!output->request->full && frame->runtime)
-            continue;
-        if (!output->request->full && shown == STACK_SHOWN) {
-            ca_words_label(buf, "");
-            ca_buf_printf(buf, "... %zu more frames\n", wanted - shown);
-            return;
-        }
-        ca_words_label(buf, shown++ ? "" : "stack");
-        place(buf, paths, frame->function, frame->file, frame->line, width);
-    }
-}
-
-static void line(struct ca_buf *buf, const char *label, const char *text)
-{
-    if (!text)
-        return;
-    ca_words_label(buf, label);
-    ca_words_clean(buf, text);
+    if (group->proof)
+        ca_buf_printf(buf, "   proved: %s", group->proof);
     ca_buf_putc(buf, '\n');
 }
 
@@ -165,6 +96,15 @@ static void examples(struct ca_buf *buf, const struct ca_output *output,
     ca_buf_puts(buf, group->count > IDS_SHOWN ? ", ...\n" : "\n");
 }
 
+/* One is the site, which is shown anyway. */
+static size_t users_frames(const struct ca_task_info *task)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < task->frame_count; i++)
+        count += !task->frames[i].runtime;
+    return count;
+}
+
 static struct ca_error *block(struct ca_buf *buf, const struct ca_output *output,
                               const struct ca_paths *paths, size_t index, int width)
 {
@@ -180,15 +120,16 @@ static struct ca_error *block(struct ca_buf *buf, const struct ca_output *output
     if (group.site.function || group.site.file) {
         ca_words_label(buf,
                        ca_shown_verdict(group.verdict) == CA_SHOWN_ACTIVE ? "is at" : "waits at");
-        place(buf, paths, group.site.function, group.site.file, group.site.line, width);
+        ca_block_place(buf, paths, group.site.function, group.site.file, group.site.line, width);
     }
     if (group.created.function || group.created.file) {
         ca_words_label(buf, "created at");
-        place(buf, paths, group.created.function, group.created.file, group.created.line, width);
+        ca_block_place(buf, paths, group.created.function, group.created.file, group.created.line,
+                       width);
     }
-    waiting_for(buf, &member.waiting_for);
+    ca_block_waiting_for(buf, &member.waiting_for, CASES_SHOWN);
     for (size_t i = 0; i < group.evidence_count; i++)
-        line(buf, i ? "" : "because", group.evidence[i].text);
+        ca_block_line(buf, i ? "" : "because", group.evidence[i].text);
     holds(buf, &group);
     if (group.pattern) {
         ca_words_label(buf, "pattern");
@@ -197,8 +138,9 @@ static struct ca_error *block(struct ca_buf *buf, const struct ca_output *output
             ca_buf_printf(buf, " (%s)", group.confidence);
         ca_buf_putc(buf, '\n');
     }
-    line(buf, "repair", group.advice);
-    stack(buf, output, paths, &member, width);
+    ca_block_line(buf, "repair", group.advice);
+    if (output->request->full || users_frames(&member) > 1)
+        ca_block_stack(buf, paths, &member, output->request->full, STACK_SHOWN, width);
     examples(buf, output, &group);
     return NULL;
 }
@@ -227,19 +169,13 @@ static void others(struct ca_buf *buf, const struct ca_output *output)
 
 static void next(struct ca_buf *buf, const struct ca_output *output)
 {
-    const struct ca_request *request = output->request;
     struct ca_group_info group;
     char id[48];
     if (!output->chosen.shown ||
         !ca_session_group(output->session, ca_selection_at(&output->chosen, 0), &group))
         return;
     ca_session_task_id(output->session, group.members[0], id);
-    ca_buf_printf(buf, "\nNext: %s explain %s", request->debugger ? "leaks" : "coreanalyze", id);
-    if (!request->debugger && request->target_words) {
-        ca_buf_putc(buf, ' ');
-        ca_words_clean(buf, request->target_words);
-    }
-    ca_buf_putc(buf, '\n');
+    ca_block_next(buf, output->request, "explain", id);
 }
 
 struct ca_error *ca_text_leaks(struct ca_output *output)
@@ -247,7 +183,7 @@ struct ca_error *ca_text_leaks(struct ca_output *output)
     struct ca_buf buf = {0};
     struct ca_paths paths;
     struct ca_error *error = NULL;
-    int width = output->request->width > 40 ? output->request->width : 100;
+    int width = ca_block_width(output->request);
     ca_paths_learn(&paths, output->session);
     ca_words_headline(&buf, output->session);
     conclusion(&buf, output);

@@ -1,0 +1,92 @@
+#include "output/blocks.h"
+
+enum { LABEL_WIDTH = 15, PLACE_COLUMN = 40 };
+
+int ca_block_width(const struct ca_request *request)
+{
+    return request->width > 40 ? request->width : 100;
+}
+
+void ca_block_place(struct ca_buf *buf, const struct ca_paths *paths, const char *function,
+                    const char *file, int64_t line, int width)
+{
+    struct ca_buf where = {0};
+    size_t start = buf->len;
+    ca_words_place(&where, paths, file, line);
+    int room = width - LABEL_WIDTH - 2 - (int)where.len;
+    ca_words_function(buf, function, room < 24 ? 24 : room);
+    if (where.len) {
+        int pad = PLACE_COLUMN - (int)(buf->len - start);
+        if (pad < 2 || LABEL_WIDTH + PLACE_COLUMN + (int)where.len > width)
+            pad = 2;
+        ca_buf_printf(buf, "%*s", pad, "");
+        ca_buf_add(buf, where.data, where.len);
+    }
+    ca_buf_putc(buf, '\n');
+    buf->failed |= where.failed;
+    ca_buf_deinit(&where);
+}
+
+void ca_block_line(struct ca_buf *buf, const char *label, const char *text)
+{
+    if (!text)
+        return;
+    ca_words_label(buf, label);
+    ca_words_clean(buf, text);
+    ca_buf_putc(buf, '\n');
+}
+
+void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, size_t cases)
+{
+    if (!wait->kind)
+        return;
+    ca_words_label(buf, "waiting for");
+    ca_words_waiting_for(buf, wait);
+    ca_buf_putc(buf, '\n');
+    for (size_t i = 0; i < wait->case_count && i < cases; i++) {
+        ca_words_label(buf, "");
+        ca_buf_puts(buf, "- ");
+        ca_words_case(buf, &wait->cases[i]);
+        ca_buf_putc(buf, '\n');
+    }
+    if (wait->case_count > cases) {
+        ca_words_label(buf, "");
+        ca_buf_printf(buf, "- and %zu more\n", wait->case_count - cases);
+    }
+}
+
+void ca_block_stack(struct ca_buf *buf, const struct ca_paths *paths,
+                    const struct ca_task_info *task, bool full, size_t limit, int width)
+{
+    size_t shown = 0, wanted = 0;
+    for (size_t i = 0; i < task->frame_count; i++)
+        wanted += !task->frames[i].runtime;
+    /* A stack that is all the runtime's is shown as it is. */
+    full = full || !wanted;
+    if (full)
+        wanted = task->frame_count;
+    for (size_t i = 0; i < task->frame_count; i++) {
+        const struct ca_frame_info *frame = &task->frames[i];
+        if (!full && frame->runtime)
+            continue;
+        if (limit && shown == limit) {
+            ca_words_label(buf, "");
+            ca_buf_printf(buf, "... %zu more; --full shows all\n", wanted - shown);
+            return;
+        }
+        ca_words_label(buf, shown++ ? "" : "stack");
+        ca_block_place(buf, paths, frame->function, frame->file, frame->line, width);
+    }
+}
+
+void ca_block_next(struct ca_buf *buf, const struct ca_request *request, const char *command,
+                   const char *id)
+{
+    ca_buf_printf(buf, "\nNext: %s %s %s", request->debugger ? "leaks" : "coreanalyze", command,
+                  id);
+    if (!request->debugger && request->target_words) {
+        ca_buf_putc(buf, ' ');
+        ca_words_clean(buf, request->target_words);
+    }
+    ca_buf_putc(buf, '\n');
+}
