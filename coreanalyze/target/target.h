@@ -148,6 +148,25 @@ const void *ca_target_view(struct ca_target *target, uint64_t address, size_t si
  * they are not there. */
 const void *ca_target_peek(struct ca_target *target, uint64_t address, void *scratch, size_t size);
 
+/* The bytes in place if they lie where the last read did, else NULL: a guess that costs nothing. */
+static inline const uint8_t *ca_target_near(const struct ca_target *target, uint64_t address,
+                                            size_t size)
+{
+    if (target->last_segment >= target->segments.len)
+        return NULL;
+    const struct ca_segment *last = &target->segments.data[target->last_segment];
+    uint64_t at = address - last->start, have = last->end - last->start;
+    return at < have && size <= have - at ? last->bytes + at : NULL;
+}
+
+/* These bytes will be read soon. */
+static inline void ca_target_hint(const struct ca_target *target, uint64_t address, size_t size)
+{
+    const uint8_t *bytes = ca_target_near(target, address, size);
+    for (size_t i = 0; bytes && i < size; i += 64)
+        __builtin_prefetch(bytes + i);
+}
+
 static inline bool ca_target_read_u64(struct ca_target *target, uint64_t address, uint64_t *ret)
 {
     return ca_target_read(target, address, ret, 8);

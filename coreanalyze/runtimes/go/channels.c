@@ -14,12 +14,10 @@ static bool walk_queue(struct ca_go *go, uint64_t channel, int field, enum ca_di
     int64_t length = 0;
     while (sudog && length < QUEUE_MAX) {
         bool fresh;
-        uint64_t *slot = ca_map_put(&go->queue_of_sudog, sudog, &fresh);
-        if (!slot)
+        if (!ca_marks_put(&go->queue_of_sudog, sudog, direction, &fresh))
             return false;
         if (!fresh)
             break; /* a cycle, or a queue that runs into another */
-        *slot = direction;
         length++;
         if (!ca_go_read_u64(go, sudog, GO_SUDOG_NEXT, &sudog)) {
             length = CA_UNKNOWN;
@@ -76,8 +74,7 @@ bool ca_go_channel_read(struct ca_go *go, uint64_t address, const struct ca_go_c
     return true;
 }
 
-enum ca_direction ca_go_sudog_direction(const struct ca_go *go, uint64_t sudog)
+enum ca_direction ca_go_sudog_direction(struct ca_go *go, uint64_t sudog)
 {
-    uint64_t *slot = ca_map_get(&go->queue_of_sudog, sudog);
-    return slot ? (enum ca_direction) * slot : CA_DIRECTION_UNKNOWN;
+    return (enum ca_direction)ca_marks_get(&go->queue_of_sudog, sudog);
 }

@@ -5,6 +5,7 @@
  * globals.c    where its variables are
  * pclntab.c    its tables of functions
  * stack.c      saved registers to raw frames
+ * recall.c     stacks and creation sites seen before
  * names.c      raw frames to functions, files, lines
  * goroutines.c allgs to tasks
  * waits.c      what a parked goroutine waits for
@@ -17,6 +18,7 @@
 #ifndef CA_RUNTIMES_GO_GO_H
 #define CA_RUNTIMES_GO_GO_H
 
+#include "base/marks.h"
 #include "runtimes/go/pclntab.h"
 #include "runtimes/runtime.h"
 
@@ -71,6 +73,19 @@ struct ca_go_channel {
     int64_t timer_when;   /* nanotime at which a timer sends; CA_UNKNOWN */
 };
 
+/* What recall.c keeps, by hash: a newer one takes the place of an older. */
+enum { CA_GO_RECALL_SLOTS = 1024 };
+
+struct ca_go_recall {
+    uint32_t stack; /* in tasks->stacks, + 1; 0: none */
+};
+
+struct ca_go_birth {
+    uint64_t gopc, startpc;
+    uint32_t entry, created; /* in tasks->sites, or CA_NONE */
+    bool known;
+};
+
 struct ca_go_pc_name {
     uint32_t first, count; /* in pc_frames */
 };
@@ -101,10 +116,12 @@ struct ca_go {
     CA_VEC(struct ca_frame) pc_frames;
     CA_VEC(struct ca_go_stack_fact) stack_facts; /* by stack */
     CA_VEC(struct ca_go_channel) channels;
-    struct ca_map channel_index;  /* address -> index + 1 in channels */
-    struct ca_map queue_of_sudog; /* sudog -> enum ca_direction */
-    struct ca_map cond_of_g;      /* g -> sync.Cond */
-    struct ca_map cond_seen;      /* sync.Cond -> 1: its chain was walked */
+    struct ca_map channel_index;    /* address -> index + 1 in channels */
+    struct ca_marks queue_of_sudog; /* sudog -> enum ca_direction */
+    struct ca_map cond_of_g;        /* g -> sync.Cond */
+    struct ca_map cond_seen;        /* sync.Cond -> 1: its chain was walked */
+    struct ca_go_recall recall[CA_GO_RECALL_SLOTS];
+    struct ca_go_birth births[CA_GO_RECALL_SLOTS];
 };
 
 static inline struct ca_go *ca_go_of(struct ca_runtime *runtime)
@@ -165,9 +182,20 @@ bool ca_go_globals_find(struct ca_go *go);
 enum { CA_GO_FRAMES_MAX = 65536 };
 struct ca_go_frames {
     CA_VEC(struct ca_raw_frame) list;
+    /* From saved registers to the outermost function, every return address out of the stack. */
+    bool plain;
 };
 bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_frames *frames,
                       const char **why);
+/* recall.c: the stack of a parked goroutine when it is one that was remembered, frames filled as
+ * the walk would; CA_STACK_NONE: walk it. */
+uint32_t ca_go_stack_recall(struct ca_go *go, const struct ca_tasks *tasks, const struct ca_go_g *g,
+                            struct ca_go_frames *frames);
+void ca_go_stack_remember(struct ca_go *go, const struct ca_go_g *g,
+                          const struct ca_go_frames *frames, uint32_t stack);
+/* recall.c: where goroutines of this go statement come from; valid until the next call. */
+const struct ca_go_birth *ca_go_birth_of(struct ca_go *go, struct ca_tasks *tasks, uint64_t gopc,
+                                         uint64_t startpc);
 /* The thread that runs the g (running, or in a system call), or NULL. */
 const struct ca_thread *ca_go_thread_of(struct ca_go *go, const struct ca_go_g *g);
 /* From a signal frame: registers at the interruption. regs are those inside the handler. */
@@ -198,7 +226,7 @@ const struct ca_go_stack_fact *ca_go_stack_fact(struct ca_go *go, struct ca_task
 
 /* channels.c: false: no memory. The pointer lives until the next call. */
 bool ca_go_channel_read(struct ca_go *go, uint64_t address, const struct ca_go_channel **ret);
-enum ca_direction ca_go_sudog_direction(const struct ca_go *go, uint64_t sudog);
+enum ca_direction ca_go_sudog_direction(struct ca_go *go, uint64_t sudog);
 
 /* locks.c: false: no memory. */
 bool ca_go_lock_fill(struct ca_go *go, const struct ca_go_g *g, const struct ca_go_frames *frames,

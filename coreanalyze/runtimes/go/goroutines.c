@@ -11,6 +11,10 @@ enum {
     DEFERS_MAX = 1 << 20,
     MANY_DEFERS = 100,
     G_BYTES_MAX = 4096,
+    AHEAD_FAR = 16, /* goroutines */
+    AHEAD_NEAR = 8,
+    AHEAD_STACK = 320, /* bytes */
+    AHEAD_SUDOG = 104,
 };
 
 /* The target's own words for wait reasons. runtime/runtime2.go: waitReasonStrings. */
@@ -133,10 +137,12 @@ static void fill_age(struct ca_go *go, const struct ca_go_g *g, uint32_t status,
 static void fill_sites(struct ca_go *go, struct ca_tasks *tasks, const struct ca_go_g *g,
                        struct ca_task *task)
 {
-    task->entry = ca_go_entry_site(go, tasks, ca_go_u64(go, g->bytes, GO_G_STARTPC));
+    const struct ca_go_birth *birth = ca_go_birth_of(go, tasks, ca_go_u64(go, g->bytes, GO_G_GOPC),
+                                                     ca_go_u64(go, g->bytes, GO_G_STARTPC));
+    task->entry = birth->entry;
     /* Nobody's go statement made the main goroutine: Go's own traceback leaves it out too. */
     if (task->number != 1)
-        task->created = ca_go_call_site(go, tasks, ca_go_u64(go, g->bytes, GO_G_GOPC));
+        task->created = birth->created;
     task->created_by = ca_go_u64(go, g->bytes, GO_G_PARENT);
     if (task->created != CA_NONE)
         task->known_from = CA_KNOWN_PC;
@@ -152,6 +158,11 @@ static bool fill_stack(struct ca_go *go, struct ca_tasks *tasks, uint32_t index,
 {
     struct ca_task *task = &tasks->list.data[index];
     const char *why;
+    task->stack = ca_go_stack_recall(go, tasks, g, frames);
+    if (task->stack != CA_STACK_NONE) {
+        task->sp = frames->list.data[0].sp;
+        return true;
+    }
     ca_go_stack_walk(go, g, frames, &why);
     if (frames->list.len) {
         task->stack = ca_stacks_intern(&tasks->stacks, frames->list.data,
@@ -159,6 +170,7 @@ static bool fill_stack(struct ca_go *go, struct ca_tasks *tasks, uint32_t index,
         task->sp = frames->list.data[0].sp;
         if (task->stack == CA_STACK_NONE)
             return false;
+        ca_go_stack_remember(go, g, frames, task->stack);
     }
     if (!why)
         return true;
@@ -233,13 +245,32 @@ static struct ca_error *cancelled(void)
     return ca_error_create(CA_ERROR_CANCELLED, "stopped on request");
 }
 
+/* Tells the processor what will be read soon: the descriptors and stacks of so many goroutines lie
+ * all over the heap that waiting for memory would be most of the work. */
+static void look_ahead(struct ca_go *go, uint64_t array, uint64_t count, uint64_t i)
+{
+    size_t size = (size_t)go->layout.at[GO_G_SIZE];
+    uint64_t address;
+    if (i + AHEAD_FAR < count &&
+        ca_target_read_u64(go->target, array + (i + AHEAD_FAR) * 8, &address))
+        ca_target_hint(go->target, address, size);
+    if (i + AHEAD_NEAR >= count ||
+        !ca_target_read_u64(go->target, array + (i + AHEAD_NEAR) * 8, &address))
+        return;
+    const uint8_t *bytes = ca_target_near(go->target, address, size);
+    if (!bytes)
+        return;
+    ca_target_hint(go->target, ca_go_u64(go, bytes, GO_G_SCHED_SP), AHEAD_STACK);
+    ca_target_hint(go->target, ca_go_u64(go, bytes, GO_G_WAITING), AHEAD_SUDOG);
+}
+
 static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint64_t array,
                                  uint64_t count)
 {
     const struct ca_options *options = go->runtime.context.options;
     struct ca_gaps *gaps = go->runtime.context.gaps;
     struct ca_go_frames frames = {0};
-    struct ca_map seen = {0};
+    struct ca_marks seen = {0};
     struct ca_error *error = NULL;
     size_t size = (size_t)go->layout.at[GO_G_SIZE];
     uint8_t scratch[G_BYTES_MAX];
@@ -256,10 +287,11 @@ static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint6
                         count - i, count);
             break;
         }
+        look_ahead(go, array, count, i);
         struct ca_go_g g = {.address = address,
                             .bytes = ca_target_peek(go->target, address, scratch, size)};
         bool fresh = true;
-        if (!ca_map_put(&seen, address, &fresh))
+        if (g.bytes && !ca_marks_put(&seen, address, 1, &fresh))
             error = &ca_error_nomem;
         else if (!g.bytes)
             ca_gaps_add(gaps, "a goroutine", address, "its descriptor is not there");
@@ -271,7 +303,7 @@ static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint6
             error = &ca_error_nomem;
     }
     ca_vec_deinit(&frames.list);
-    ca_map_deinit(&seen);
+    ca_marks_deinit(&seen);
     return error;
 }
 

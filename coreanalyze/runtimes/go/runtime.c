@@ -23,7 +23,7 @@ static void destroy(struct ca_runtime *runtime)
     ca_vec_deinit(&go->stack_facts);
     ca_vec_deinit(&go->channels);
     ca_map_deinit(&go->channel_index);
-    ca_map_deinit(&go->queue_of_sudog);
+    ca_marks_deinit(&go->queue_of_sudog);
     ca_map_deinit(&go->cond_of_g);
     ca_map_deinit(&go->cond_seen);
     free(go);

@@ -102,6 +102,8 @@ struct walk {
     struct ca_go_frames *frames;
     uint64_t pc, sp, lr;
     bool lr_known; /* arm64: lr still holds the return address of the innermost frame */
+    bool lr_used;  /* a return address that was not read from the stack */
+    bool top;      /* the outermost function was reached */
     bool exact;
     uint64_t user_sp, user_pc, user_lr; /* of the goroutine, for the hop off the system stack */
     bool can_hop;
@@ -159,9 +161,10 @@ static bool to_caller_amd64(struct walk *walk, const struct step *step)
 static bool to_caller_arm64(struct walk *walk, const struct step *step)
 {
     uint64_t frame = walk->sp + (uint64_t)step->delta, pc;
-    if (step->delta == 0 && walk->lr_known)
+    if (step->delta == 0 && walk->lr_known) {
         pc = walk->lr;
-    else if (!load_word(walk, walk->sp, &pc)) {
+        walk->lr_used = true;
+    } else if (!load_word(walk, walk->sp, &pc)) {
         walk->why = "the stack's memory is not there";
         return false;
     }
@@ -174,7 +177,7 @@ static bool to_caller_arm64(struct walk *walk, const struct step *step)
         if (load_word(walk, walk->sp, &lr)) {
             walk->sp += 16;
             walk->lr = lr;
-            walk->lr_known = true;
+            walk->lr_known = walk->lr_used = true;
         }
     }
     return true;
@@ -219,6 +222,7 @@ static bool advance(struct walk *walk, bool innermost)
     }
     switch (step.kind) {
     case STEP_TOP:
+        walk->top = true;
         if (!walk->leaving)
             return false;
         break;
@@ -456,6 +460,7 @@ bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_fr
 {
     struct walk walk = {.go = go, .frames = frames};
     frames->list.len = 0;
+    frames->plain = false;
     *why = NULL;
     uint32_t status = ca_go_u32(go, g->bytes, GO_G_STATUS) & ~CA_GO_SCAN;
     uint64_t syscall_sp = ca_go_u64(go, g->bytes, GO_G_SYSCALLSP);
@@ -474,5 +479,6 @@ bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_fr
     }
     run(&walk);
     *why = walk.why;
+    frames->plain = walk.high && walk.top && !walk.lr_used && !walk.why;
     return frames->list.len != 0;
 }
