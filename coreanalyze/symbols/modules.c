@@ -279,6 +279,14 @@ static struct ca_error *fill(struct ca_modules *modules, const struct ca_options
     return error ? error : open_debug_binary(modules, options);
 }
 
+static struct ca_error *keep(struct ca_target *target, const char **text)
+{
+    if (!*text)
+        return NULL;
+    *text = ca_strings_intern(&target->strings, *text, strlen(*text));
+    return *text ? NULL : &ca_error_nomem;
+}
+
 struct ca_error *ca_modules_open(struct ca_target *target, const struct ca_options *options,
                                  struct ca_gaps *gaps, struct ca_modules **ret)
 {
@@ -287,7 +295,15 @@ struct ca_error *ca_modules_open(struct ca_target *target, const struct ca_optio
         return &ca_error_nomem;
     modules->target = target;
     elf_version(EV_CURRENT);
-    struct ca_error *error = fill(modules, options, gaps);
+    /* What modules keep of the options must outlive the caller's strings. */
+    struct ca_options own = *options;
+    struct ca_error *error = keep(target, &own.exe);
+    if (!error)
+        error = keep(target, &own.sysroot);
+    if (!error)
+        error = keep(target, &own.debug_binary);
+    if (!error)
+        error = fill(modules, &own, gaps);
     if (error) {
         ca_modules_destroy(modules);
         return error;
