@@ -315,6 +315,7 @@ struct ca_request {
     int width;                /* of the terminal; 0: 100 */
     const char *target_words; /* how the user named the target: for the "Next:" line */
     bool debugger;            /* the Next line names debugger commands */
+    const char *group_of;     /* --group=ID, of export-core; NULL: all */
 };
 
 /* Receives a piece of the document; returning false stops the writing. */

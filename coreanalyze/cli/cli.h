@@ -8,6 +8,7 @@
 enum { CA_EXIT_CLEAN = 0, CA_EXIT_LEAKS = 1, CA_EXIT_FAILED = 2 };
 
 int ca_cli_report(struct ca_command_line *line); /* leaks, tasks, task, explain, info */
+int ca_cli_export_core(struct ca_command_line *line);
 
 /* Opens what the words name, with progress on a terminal. */
 struct ca_error *ca_cli_open(struct ca_command_line *line, struct ca_session **ret);

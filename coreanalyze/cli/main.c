@@ -11,7 +11,7 @@ static const struct {
     int (*run)(struct ca_command_line *line);
 } commands[] = {
     {"leaks", ca_cli_report},   {"tasks", ca_cli_report}, {"task", ca_cli_report},
-    {"explain", ca_cli_report}, {"info", ca_cli_report},
+    {"explain", ca_cli_report}, {"info", ca_cli_report},  {"export-core", ca_cli_export_core},
 };
 
 static int say(const char *text)

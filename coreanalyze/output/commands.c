@@ -58,7 +58,9 @@ static const struct ca_command commands[] = {
     {"export-core", "OUT", false, false, "a core in which every parked task is a thread",
      "coreanalyze export-core OUT TARGET [OPTIONS]\n\n"
      "Writes a core in which every parked task is a thread, for any debugger.\n"
-     "\n  --verdict LIST        only tasks with these verdicts\n" TARGET_HELP
+     "\n  --verdict LIST        only tasks with these verdicts\n"
+     "  --group=ID            only the group of this task\n"
+     "  --force               replace OUT, too; the input never is\n" TARGET_HELP
      "\nExample: look at leaked goroutines as threads in gdb\n"
      "  coreanalyze export-core leaked.core core.4711 --verdict leaked\n"
      "  gdb ./server leaked.core\n"},

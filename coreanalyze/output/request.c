@@ -179,6 +179,8 @@ static void getopt_tables(struct option *longs, char *shorts)
     for (; (option = ca_option_at(count)) && count + 1 < OPTIONS_MAX; count++) {
         longs[count] = (struct option){
             option->name, option->argument ? required_argument : no_argument, NULL, option->id};
+        if (option->id == CA_OPTION_GROUP)
+            longs[count].has_arg = optional_argument;
         if (option->letter)
             *at++ = option->letter;
         if (option->letter && option->argument)
@@ -219,7 +221,10 @@ static struct ca_error *take(struct parsed *parsed, int got, const char *word)
     if (option->argument)
         return take_value(parsed, option->id, optarg);
     take_flag(&parsed->line, option->id);
-    return NULL;
+    /* --group=ID, of export-core */
+    return option->id == CA_OPTION_GROUP && optarg
+               ? copy(parsed, optarg, &parsed->line.request.group_of)
+               : NULL;
 }
 
 /* getopt's variables belong to the process: a debugger's own are put back. */

@@ -152,8 +152,16 @@ class _Request(Structure):
         ("command", c_char_p), ("argument", c_char_p), ("json", c_bool), ("sort", c_char_p),
         ("verdict", c_char_p), ("limit", c_int64), ("group", c_bool), ("full", c_bool),
         ("locals", c_bool), ("fail_on_suspect", c_bool), ("strict", c_bool), ("colour", c_bool),
-        ("width", c_int), ("target_words", c_char_p), ("debugger", c_bool),
+        ("width", c_int), ("target_words", c_char_p), ("debugger", c_bool), ("group_of", c_char_p),
     ]
+
+
+class _CommandLine(Structure):
+    _fields_ = [("request", _Request), ("options", _Options), ("target", c_char_p),
+                ("pid", c_int64), ("check", c_char_p), ("help", c_bool), ("version", c_bool)]
+
+
+_DOOR_DEBUGGER = 1
 
 
 _SIGNATURES = {
@@ -174,6 +182,9 @@ _SIGNATURES = {
                                                  POINTER(c_size_t)]),
     "ca_session_write": (POINTER(_Error), [c_void_p, POINTER(_Request), _SINK, c_void_p,
                                            POINTER(c_int)]),
+    "ca_request_parse": (POINTER(_Error), [c_int, POINTER(c_char_p), c_int,
+                                           POINTER(POINTER(_CommandLine))]),
+    "ca_command_line_destroy": (None, [POINTER(_CommandLine)]),
 }
 
 
@@ -512,7 +523,7 @@ class Session:
             if value is not None:
                 setattr(request, name, _bytes(value) if isinstance(value, str) else value)
         pieces: List[bytes] = []
-        self.write(Request(request, {}, ()), lambda piece: pieces.append(piece))
+        self.write(Request(request, {}, None), lambda piece: pieces.append(piece))
         return json.loads(b"".join(pieces))
 
     def leaks(self, *, verdict: Optional[str] = None, sort: Optional[str] = None,
@@ -645,17 +656,42 @@ def from_target(adapter: Adapter, *, progress: Optional[Progress] = None,
 class Request:
     """A command with its options, as every door of coreanalyze understands it."""
 
-    def __init__(self, c: _Request, options: Dict[str, Any], kept: Tuple[Any, ...]):
+    def __init__(self, c: _Request, options: Dict[str, Any], line: Any):
         self.c = c
         self.options = options  # for open_core, attach, from_target
-        self._kept = kept
+        self._line = line  # what the pointers of c point into
 
     @property
     def argument(self) -> Optional[str]:
         return _text(self.c.argument)
 
+    def __del__(self) -> None:
+        line, self._line = self._line, None
+        if line and _library is not None:
+            _library.ca_command_line_destroy(line)
+
+
+def _option_values(options: _Options) -> Dict[str, Any]:
+    """The options that differ from their defaults, as keywords of open_core."""
+    values: Dict[str, Any] = {}
+    for name, kind in _OPTIONS.items():
+        value = getattr(options, name)
+        if not value:
+            continue
+        if kind is list:
+            words, i = [], 0
+            while value[i] is not None:
+                words.append(os.fsdecode(value[i]))
+                i += 1
+            value = words
+        values[name] = os.fsdecode(value) if isinstance(value, bytes) else value
+    return values
+
 
 def parse(words: Sequence[str]) -> Request:
     """Parses the words of a command line, without the target: ["tasks", "--limit", "4"]. Raises
     CoreanalyzeError (INVALID) with what is wrong."""
-    raise LibraryError("coreanalyze: this library does not parse command lines yet")
+    array = (c_char_p * (len(words) + 1))(*map(_bytes, words), None)
+    line = POINTER(_CommandLine)()
+    _check(library().ca_request_parse(len(words), array, _DOOR_DEBUGGER, byref(line)))
+    return Request(line.contents.request, _option_values(line.contents.options), line)

@@ -160,7 +160,6 @@ class Commands:
     def listing(self, name: str, words: List[str]) -> None:
         request = coreanalyze.parse([name or "leaks", *words])
         c = request.c
-        c.debugger, c.target_words = True, b""
         c.colour, c.width = self.host.colour(), self.host.width()
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         session = self.session(request.options)
