@@ -124,6 +124,9 @@ void ca_go_heap_roots(struct ca_heap *heap, const struct ca_root_sink *sink);
 bool ca_go_heap_words(struct ca_go_heap *heap, const struct ca_root_sink *sink,
                       const struct ca_root *root, uint64_t start, uint64_t end);
 
+/* heap_foreign.c */
+void ca_go_heap_foreign(struct ca_go_heap *heap, const struct ca_root_sink *sink);
+
 /* heap_describe.c */
 void ca_go_heap_describe_root(struct ca_heap *heap, struct ca_strings *strings,
                               const struct ca_root *root, uint32_t task, uint64_t address,

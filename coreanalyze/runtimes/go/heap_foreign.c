@@ -1,0 +1,190 @@
+/* Memory of other languages in the same process: it is the program's, and may hold pointers to
+ * Go's. Everything that can be written is read word by word, but for what is known to be the Go
+ * runtime's own (full of stale pointers) and for the unused parts of stacks.
+ */
+#include "runtimes/go/heap.h"
+
+#include <elf.h>
+#include <string.h>
+
+enum {
+    CHUNK = 256 << 10, /* runtime/malloc.go persistentChunkSize */
+    CHUNKS_MAX = 1 << 16,
+    RED_ZONE = 128,
+    PAGE = 4096,
+};
+
+/* Is there code that is not Go's? Then it may have memory of its own. */
+static bool has_foreign_code(struct ca_go_heap *heap)
+{
+    const struct ca_modules *modules = heap->go->runtime.context.modules;
+    uint64_t address;
+    uint8_t iscgo = 0;
+    for (size_t i = 0; i < modules->list.len; i++)
+        if (!modules->list.data[i].main && !modules->list.data[i].vdso)
+            return true;
+    if (ca_module_symbol(heap->go->module, "runtime.iscgo", &address, NULL))
+        return !ca_target_read(heap->target, address, &iscgo, 1) || iscgo;
+    /* Without symbols: the Go side of runtime/cgo is in the tables. */
+    static const char *const names[] = {"runtime/cgo.init"};
+    struct ca_go_func found[1];
+    ca_go_tables_functions(&heap->go->tables, names, 1, found);
+    return found[0].record != NULL;
+}
+
+struct skip {
+    CA_VEC(struct ca_go_range) list;
+};
+
+static int by_start(const void *a, const void *b)
+{
+    uint64_t x = ((const struct ca_go_range *)a)->start;
+    uint64_t y = ((const struct ca_go_range *)b)->start;
+    return x < y ? -1 : x > y;
+}
+
+static bool skip_add(struct skip *skip, uint64_t start, uint64_t end)
+{
+    return end <= start || ca_vec_push(&skip->list, (struct ca_go_range){start, end});
+}
+
+/* The runtime's immortal records lie in chunks, chained by their first words. */
+static bool skip_chunks(struct ca_go_heap *heap, struct skip *skip, uint64_t chunk)
+{
+    for (size_t i = 0; chunk && i < CHUNKS_MAX; i++) {
+        if (chunk % PAGE || !skip_add(skip, chunk, chunk + CHUNK) ||
+            !ca_target_read_u64(heap->target, chunk, &chunk))
+            return false;
+    }
+    return true;
+}
+
+/* How many of some span records lie in the chain that starts at chunk. */
+static size_t chain_holds(struct ca_go_heap *heap, uint64_t chunk, const uint64_t *records,
+                          size_t count)
+{
+    size_t found = 0;
+    for (size_t i = 0; chunk && chunk % PAGE == 0 && i < CHUNKS_MAX; i++) {
+        for (size_t j = 0; j < count; j++)
+            found += records[j] - chunk < CHUNK;
+        if (!ca_target_read_u64(heap->target, chunk, &chunk))
+            break;
+    }
+    return found;
+}
+
+/* runtime.persistentChunks without symbols: a word without pointers (to the collector) whose chain
+ * holds the records of spans. 0: not found. */
+static uint64_t find_chunks(struct ca_go_heap *heap)
+{
+    struct ca_go *go = heap->go;
+    uint64_t slice[2], records[8], address, value;
+    size_t count = 0;
+    if (ca_module_symbol(go->module, "runtime.persistentChunks", &address, NULL))
+        return ca_target_read_u64(heap->target, address, &value) ? value : 0;
+    if (!ca_target_read(heap->target,
+                        go->globals.mheap + (uint64_t)go->layout.at[GO_MHEAP_ALLSPANS], slice, 16))
+        return 0;
+    while (count < 8 && count < slice[1] &&
+           ca_target_read_u64(heap->target, slice[0] + count * 8, &records[count]))
+        count++;
+    for (size_t i = 0; i < go->tables.modules.len && count > 0; i++) {
+        const struct ca_go_module *module = &go->tables.modules.data[i];
+        for (address = module->noptrbss; address + 8 <= module->enoptrbss; address += 8)
+            if (ca_target_read_u64(heap->target, address, &value) && value && value % PAGE == 0 &&
+                chain_holds(heap, value, records, count) == count)
+                return value;
+    }
+    return 0;
+}
+
+/* Below a thread's stack pointer nothing is in use. */
+static bool skip_stacks(struct ca_go_heap *heap, struct skip *skip)
+{
+    for (size_t i = 0; i < heap->target->threads.len; i++) {
+        uint64_t sp;
+        const struct ca_mapping *mapping;
+        if (ca_target_sp(heap->target->arch, &heap->target->threads.data[i].regs, &sp) &&
+            (mapping = ca_target_mapping(heap->target, sp)) && !mapping->path &&
+            !skip_add(skip, mapping->start, sp - RED_ZONE))
+            return false;
+    }
+    return true;
+}
+
+/* The runtime's own: arenas and their records, the table of arenas, data that masks describe. */
+static bool skip_make(struct ca_go_heap *heap, struct skip *skip)
+{
+    struct ca_go *go = heap->go;
+    uint64_t table = 0, last = UINT64_MAX;
+    for (size_t i = 0; i < go->tables.modules.len; i++) {
+        const struct ca_go_module *module = &go->tables.modules.data[i];
+        if (!skip_add(skip, module->data, module->edata) ||
+            !skip_add(skip, module->bss, module->ebss) ||
+            !skip_add(skip, module->noptrbss, module->enoptrbss) ||
+            !skip_add(skip, module->noptrdata, module->data))
+            return false;
+    }
+    if (ca_go_read_u64(go, go->globals.mheap, GO_MHEAP_ARENAS, &table) && table)
+        if (!skip_add(skip, table, table + (UINT64_C(8) << 22)))
+            return false;
+    for (size_t i = 0; i < heap->heap.regions.len; i++) {
+        uint64_t number = (heap->heap.regions.data[i].start - heap->arena_base) >> 26, record;
+        if (number == last)
+            continue;
+        last = number;
+        uint64_t start = (number << 26) + heap->arena_base;
+        if (!skip_add(skip, start, start + (UINT64_C(1) << 26)))
+            return false;
+        if (ca_target_read_u64(heap->target, table + number * 8, &record) && record &&
+            !skip_add(skip, record, record + (uint64_t)go->layout.at[GO_HEAPARENA_SIZE]))
+            return false;
+    }
+    skip_chunks(heap, skip, find_chunks(heap));
+    if (!skip_stacks(heap, skip))
+        return false;
+    qsort(skip->list.data, skip->list.len, sizeof(struct ca_go_range), by_start);
+    return true;
+}
+
+/* What of a mapping is left when the skipped ranges are taken out. Pages that are not there were
+ * never touched or are a file's: neither holds a pointer that the program wrote. */
+static void foreign_mapping(struct ca_go_heap *heap, const struct ca_root_sink *sink,
+                            const struct skip *skip, uint64_t start, uint64_t end)
+{
+    struct ca_root root = {.kind = CA_ROOT_FOREIGN, .name = "C memory", .frame = CA_NONE};
+    for (size_t i = 0; i <= skip->list.len && start < end; i++) {
+        uint64_t stop = i < skip->list.len ? skip->list.data[i].start : end;
+        uint64_t next = i < skip->list.len ? skip->list.data[i].end : end;
+        if (stop > end)
+            stop = end;
+        for (uint64_t at = start; at < stop;) {
+            uint64_t part = 4096 - at % 4096;
+            if (part > stop - at)
+                part = stop - at;
+            ca_go_heap_words(heap, sink, &root, at, at + part);
+            at += part;
+        }
+        if (next > start)
+            start = next;
+    }
+}
+
+void ca_go_heap_foreign(struct ca_go_heap *heap, const struct ca_root_sink *sink)
+{
+    struct skip skip = {0};
+    if (!has_foreign_code(heap))
+        return;
+    if (heap->target->mappings.len == 0)
+        ca_go_heap_break(heap, "C memory", 0, "its mappings are not known");
+    if (!skip_make(heap, &skip)) {
+        heap->failed = true;
+        ca_go_heap_break(heap, "C memory", 0, "no memory left here");
+    }
+    for (size_t i = 0; i < heap->target->mappings.len; i++) {
+        const struct ca_mapping *mapping = &heap->target->mappings.data[i];
+        if ((mapping->flags & PF_W) && (mapping->flags & PF_R))
+            foreign_mapping(heap, sink, &skip, mapping->start, mapping->end);
+    }
+    ca_vec_deinit(&skip.list);
+}
