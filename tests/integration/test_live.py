@@ -1,0 +1,162 @@
+"""Live processes through the command: what is refused and why, and that the target goes on."""
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BINARY = os.environ.get("CA_BINARY", "build/coreanalyze")
+PTRACE_SEIZE = 0x4206
+
+
+def analyze(*arguments, binary=BINARY, **keywords):
+    return subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=120, **keywords)
+
+
+def state(pid):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("State:"):
+            return line.split()[1]
+    return None
+
+
+def wait_for_state(pid, wanted):
+    for _ in range(500):
+        if state(pid) in wanted:
+            return state(pid)
+        time.sleep(0.01)
+    return state(pid)
+
+
+@pytest.fixture
+def ticker():
+    """A process that writes a line every hundredth of a second."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c",
+         "import time\nwhile True: print('tick'); time.sleep(0.01)"],
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def goes_on(process):
+    """Reads what is in the pipe already, then waits for more."""
+    os.set_blocking(process.stdout.fileno(), False)
+    while process.stdout.read():
+        pass
+    for _ in range(300):
+        time.sleep(0.01)
+        if process.stdout.read():
+            return True
+    return False
+
+
+def test_without_a_runtime(ticker):
+    done = analyze("info", "-p", ticker.pid)
+    assert done.returncode == 2
+    assert "no known coroutine runtime" in done.stderr
+    assert goes_on(ticker)
+
+
+def test_without_stopping(ticker):
+    done = analyze("info", "--no-stop", "-p", ticker.pid)
+    assert done.returncode == 2
+    assert "no known coroutine runtime" in done.stderr
+    assert goes_on(ticker)
+
+
+def test_a_stopped_one_stays_stopped(ticker):
+    os.kill(ticker.pid, signal.SIGSTOP)
+    assert wait_for_state(ticker.pid, "T") == "T"
+    assert analyze("info", "-p", ticker.pid).returncode == 2
+    time.sleep(0.1)
+    assert state(ticker.pid) == "T"
+    os.kill(ticker.pid, signal.SIGCONT)
+    assert goes_on(ticker)
+
+
+def test_no_such_process():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    done = analyze("info", "-p", process.pid)
+    assert done.returncode == 2
+    assert f"no process {process.pid}" in done.stderr
+
+
+def test_zombie():
+    process = subprocess.Popen(["true"])
+    assert wait_for_state(process.pid, "Z") == "Z"
+    done = analyze("info", "-p", process.pid)
+    process.wait()
+    assert done.returncode == 2
+    assert "zombie" in done.stderr
+
+
+def test_held_by_another(ticker):
+    """A tracer that is there already is named."""
+    read, write = os.pipe()
+    tracer = os.fork()
+    if not tracer:
+        failed = ctypes.CDLL(None, use_errno=True).ptrace(
+            PTRACE_SEIZE, ticker.pid, ctypes.c_void_p(0), ctypes.c_void_p(0))
+        os.write(write, b"n" if failed else b"y")
+        time.sleep(60)
+        os._exit(0)
+    try:
+        if os.read(read, 1) != b"y":
+            pytest.skip("ptrace is not allowed here")
+        done = analyze("info", "-p", ticker.pid)
+        assert done.returncode == 2
+        name = Path(f"/proc/{tracer}/comm").read_text().strip()
+        assert f"traced by process {tracer} ({name})" in done.stderr
+        assert goes_on(ticker)
+    finally:
+        os.kill(tracer, signal.SIGKILL)
+        os.waitpid(tracer, 0)
+        os.close(read)
+        os.close(write)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_of_another_user(ticker):
+    """The message says whose it is. The command is copied to where anybody may run it."""
+    nobody = pwd.getpwnam("nobody")
+    folder = Path("/tmp") / f"coreanalyze-test-{os.getpid()}"
+    folder.mkdir()
+    folder.chmod(0o755)
+    try:
+        source = Path(BINARY).resolve()
+        shutil.copy(source, folder / "coreanalyze")
+        library = source.parent / "libcoreanalyze.so"
+        for name in source.parent.glob("libcoreanalyze.so.*"):
+            shutil.copy(library, folder / name.name)
+        done = analyze("info", "-p", ticker.pid, binary=str(folder / "coreanalyze"),
+                       user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
+    finally:
+        shutil.rmtree(folder)
+    assert done.returncode == 2
+    assert "belongs to another user (uid 0)" in done.stderr
+    assert goes_on(ticker)
+
+
+def test_killed_while_it_reads(ticker):
+    """When the command dies half way, the target goes on."""
+    for delay in (0.001, 0.003, 0.005, 0.01):
+        process = subprocess.Popen([BINARY, "info", "-p", str(ticker.pid)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        assert goes_on(ticker)
