@@ -53,7 +53,8 @@ static void why_in_words(struct ca_buf *buf, const struct ca_output *output,
     const struct ca_frame_info *site = ca_words_site(task);
     verdict(buf, output, task, why);
     if (site) {
-        ca_words_label(buf, "waits at");
+        bool parked = task->state && !strcmp(task->state, "waiting");
+        ca_words_label(buf, parked ? "waits at" : "is at");
         ca_block_place(buf, paths, site->function, site->file, site->line, width);
     }
     if (task->created.function || task->created.file) {

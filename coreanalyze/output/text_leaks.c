@@ -13,7 +13,7 @@ static void conclusion(struct ca_buf *buf, const struct ca_output *output)
                    ca_words_noun(output->session));
     const int64_t leaked = sum->tasks[CA_SHOWN_LEAKED], suspect = sum->tasks[CA_SHOWN_SUSPECT];
     if (!leaked && !suspect) {
-        ca_buf_puts(buf, "; none is leaked, none is suspect\n");
+        ca_buf_puts(buf, "; no leak found: none is proved leaked, no rule makes one suspect\n");
         return;
     }
     ca_buf_puts(buf, "; ");
@@ -156,10 +156,12 @@ static void others(struct ca_buf *buf, const struct ca_output *output)
                 {CA_SHOWN_ACTIVE, "active"},
                 {CA_SHOWN_SYSTEM, "of the runtime itself"}};
     bool any = false;
+    if (output->request->verdict)
+        return;
     for (size_t i = 0; i < 3; i++) {
         if (!tasks[rest[i].verdict])
             continue;
-        ca_buf_puts(buf, any ? "; " : "\nNot leaked: ");
+        ca_buf_puts(buf, any ? "; " : "\nThe others: ");
         ca_words_number(buf, tasks[rest[i].verdict]);
         ca_buf_printf(buf, " %s", rest[i].words);
         any = true;

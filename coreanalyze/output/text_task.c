@@ -57,8 +57,10 @@ static void body(struct ca_buf *buf, const struct ca_output *output, const struc
         ca_block_place(buf, paths, task->created.function, task->created.file, task->created.line,
                        width);
     }
-    if (task->created_by[0])
-        ca_block_line(buf, "created by", task->created_by);
+    if (task->created_by[0]) {
+        ca_words_label(buf, "created by");
+        ca_buf_printf(buf, "%s %s\n", ca_words_noun(output->session), task->created_by);
+    }
     if (task->thread != CA_UNKNOWN) {
         ca_words_label(buf, "on thread");
         ca_buf_printf(buf, "%" PRId64 "\n", task->thread);

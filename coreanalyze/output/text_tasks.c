@@ -1,7 +1,9 @@
 /* One line a task. Columns are as wide as what is in them; a long list is written in pieces, in
  * which columns only grow, so that memory does not. */
+#include <limits.h>
+
+#include "output/blocks.h"
 #include "output/text.h"
-#include "output/words.h"
 
 enum { ID, STATE, REASON, AGE, SITE, CREATED, COLUMNS };
 enum { PIECE = 1000, GAP = 2 };
@@ -45,7 +47,7 @@ static void fill(struct ca_buf cells[COLUMNS], const struct ca_task_info *task, 
     ca_words_clean(&cells[ID], task->id);
     ca_words_clean(&cells[STATE], task->state ? task->state : "-");
     ca_words_clean(&cells[REASON], task->reason ? task->reason : "-");
-    if (task->since_ns != CA_UNKNOWN && task->since_ns > 0)
+    if (task->since_ns != CA_UNKNOWN && task->since_ns >= 0)
         ca_words_age(&cells[AGE], task->since_ns);
     if (frame)
         site(&cells[SITE], frame->function, frame->file, frame->line, room);
@@ -119,21 +121,50 @@ static void rest(struct ca_buf *buf, const struct ca_output *output)
     ca_buf_puts(buf, " more; --limit 0 shows all, --group groups them\n");
 }
 
+/* What the first columns leave to the two places. Ids grow along the list: the last shown one is
+ * the widest. */
+static struct ca_error *measure(struct ca_output *output, int *room)
+{
+    int widths[SITE], used = 0;
+    size_t shown = output->chosen.shown;
+    for (int c = 0; c < SITE; c++)
+        widths[c] = (int)strlen(titles[c]);
+    for (size_t i = 0; i < shown; i = i + 1 < PIECE || i + 1 >= shown ? i + 1 : shown - 1) {
+        struct ca_task_info task;
+        struct ca_buf cells[COLUMNS] = {{0}};
+        struct ca_error *error =
+            ca_session_task(output->session, ca_selection_at(&output->chosen, i), &task);
+        if (error)
+            return error;
+        fill(cells, &task, INT_MAX);
+        for (int c = 0; c < COLUMNS; c++) {
+            if (c < SITE && (int)cells[c].len > widths[c])
+                widths[c] = (int)cells[c].len;
+            ca_buf_deinit(&cells[c]);
+        }
+    }
+    for (int c = 0; c < SITE; c++)
+        used += widths[c] + GAP;
+    *room = (ca_block_width(output->request) - used - GAP) / 2;
+    if (*room < 20)
+        *room = 20;
+    return NULL;
+}
+
 struct ca_error *ca_text_tasks(struct ca_output *output)
 {
     struct table table = {0};
     struct ca_buf buf = {0};
     struct ca_error *error = NULL;
     struct ca_task_info task;
-    int width = output->request->width > 40 ? output->request->width : 100;
-    /* What id, state, reason and age usually take; the two places share the rest. */
-    int room = (width - 46) / 2;
+    int room = 20;
     for (int c = 0; c < COLUMNS; c++)
         table.widths[c] = (int)strlen(titles[c]);
+    error = measure(output, &room);
     for (size_t i = 0; !error && i < output->chosen.shown && !output->sink.stopped; i++) {
         error = ca_session_task(output->session, ca_selection_at(&output->chosen, i), &task);
         if (!error)
-            error = add(&table, &task, room < 20 ? 20 : room);
+            error = add(&table, &task, room);
         if (!error && table.rows.len == PIECE) {
             write_piece(&buf, &table);
             error = ca_words_out(&buf, output);
