@@ -10,7 +10,7 @@ import build
 import test_truth
 
 KEYS = {
-    "args", "site", "created", "count", "reason", "now", "proof", "rule", "final", "pattern",
+    "args", "site", "created", "count", "reason", "verdict", "rule", "pattern",
 }
 VERDICTS = {"leaked", "suspect", "waiting", "active"}
 FOLDERS = {
@@ -38,9 +38,9 @@ def test_comment(name):
     assert (FOLDERS[name] / "repaired.go").exists()
     for one in found:
         assert set(one) <= KEYS
-        assert {"site", "created", "count", "reason", "now", "final"} <= set(one)
-        assert one["now"] in VERDICTS and one["final"] in VERDICTS
-        assert (one["now"] == "suspect") == ("rule" in one)
+        assert {"site", "created", "count", "reason", "verdict"} <= set(one)
+        assert one["verdict"] in VERDICTS
+        assert (one["verdict"] == "suspect") == ("rule" in one)
 
 
 def test_every_sample_is_in_all():
@@ -66,11 +66,11 @@ def matches(group, one):
         if wanted != found:
             wrong.append(f"{what}: expected {wanted!r}, found {found!r}")
 
-    same("verdict", one["now"], group["verdict"])
+    same("verdict", one["verdict"], group["verdict"])
     same("rule", one.get("rule"), group["rule"])
-    same("proof", one.get("proof"), group["proof"])
+    same("proof", "unreachable" if one["verdict"] == "leaked" else None, group["proof"])
     reason = group["reason"]
-    if reason not in one["reason"].split("|") and one["now"] != "active":
+    if reason not in one["reason"].split("|") and one["verdict"] != "active":
         wrong.append(f"reason: expected {one['reason']!r}, found {reason!r}")
     return wrong
 

@@ -1,6 +1,6 @@
 // Consumers wait for a condition; the producer changes it and forgets to signal.
 //
-// expect: site=samples/cond.(*buffer).take created=samples/cond.Leak count=3 reason="sync.Cond.Wait" now=waiting final=leaked pattern=lost-signal
+// expect: site=samples/cond.(*buffer).take created=samples/cond.Leak count=3 reason="sync.Cond.Wait" verdict=leaked pattern=lost-signal
 package cond
 
 import (

@@ -1,6 +1,6 @@
 // The cancel function of a context is thrown away, so its watcher is never told to stop.
 //
-// expect: site=samples/contextleak.watch created=samples/contextleak.handle count=4 reason="select|chan receive" now=waiting final=leaked
+// expect: site=samples/contextleak.watch created=samples/contextleak.handle count=4 reason="select|chan receive" verdict=leaked
 package contextleak
 
 import "context"

@@ -2,7 +2,7 @@
 // function returns, and this one never does. While the producer lives this is no leaked goroutine;
 // what grows is its list of deferred calls.
 //
-// expect: site=samples/deferloop.consume created=samples/deferloop.Leak count=1 reason="chan receive" now=suspect rule=deep-defers final=suspect pattern=defers-in-a-loop
+// expect: site=samples/deferloop.consume created=samples/deferloop.Leak count=1 reason="chan receive" rule=deep-defers verdict=suspect pattern=defers-in-a-loop
 package deferloop
 
 type file struct{ open bool }

@@ -1,7 +1,7 @@
 // The work is started, then something else fails and the function returns before it receives
 // the result.
 //
-// expect: site=samples/earlyreturn.report.func1 created=samples/earlyreturn.report count=4 reason="chan send" now=waiting final=leaked pattern=premature-return
+// expect: site=samples/earlyreturn.report.func1 created=samples/earlyreturn.report count=4 reason="chan send" verdict=leaked pattern=premature-return
 package earlyreturn
 
 import "fmt"

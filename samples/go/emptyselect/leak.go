@@ -1,6 +1,6 @@
 // A goroutine that should live as long as its server "sleeps" in select {}: it lives for ever.
 //
-// expect: site=samples/emptyselect.(*server).serve created=samples/emptyselect.start count=4 reason="select (no cases)" now=leaked proof=unreachable final=leaked
+// expect: site=samples/emptyselect.(*server).serve created=samples/emptyselect.start count=4 reason="select (no cases)" verdict=leaked
 package emptyselect
 
 type server struct {

@@ -1,7 +1,7 @@
 // Two sources are asked at once and the first answer wins. The slower one has nobody left to
 // send its answer to.
 //
-// expect: site=samples/firstanswer.lookup.func2 created=samples/firstanswer.lookup count=3 reason="chan send" now=waiting final=leaked pattern=forgotten-sender
+// expect: site=samples/firstanswer.lookup.func2 created=samples/firstanswer.lookup count=3 reason="chan send" verdict=leaked pattern=forgotten-sender
 package firstanswer
 
 import "time"

@@ -1,7 +1,7 @@
 // A loop waits for a flag that is set before the loop begins and cleared by nobody. It is not
 // parked, so no proof will ever call it leaked: its state is the finding.
 //
-// expect: site=samples/infiniteloop.(*poller).run created=samples/infiniteloop.Leak count=1 reason="running|runnable|preempted" now=active final=active
+// expect: site=samples/infiniteloop.(*poller).run created=samples/infiniteloop.Leak count=1 reason="running|runnable|preempted" verdict=active
 package infiniteloop
 
 import "sync/atomic"

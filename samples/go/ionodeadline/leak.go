@@ -3,8 +3,8 @@
 // that is old; fewer and younger ones are ordinary work. The wait can always end, so it is no
 // proof of a leak.
 //
-// expect: site=net.(*netFD).Read created=samples/ionodeadline.Leak count=3 reason="IO wait" now=active final=active
-// expect: args="--threshold 3" site=net.(*netFD).Read created=samples/ionodeadline.Leak count=3 reason="IO wait" now=suspect rule=io-no-deadline final=suspect
+// expect: site=net.(*netFD).Read created=samples/ionodeadline.Leak count=3 reason="IO wait" verdict=active
+// expect: args="--threshold 3" site=net.(*netFD).Read created=samples/ionodeadline.Leak count=3 reason="IO wait" rule=io-no-deadline verdict=suspect
 package ionodeadline
 
 import (

@@ -1,6 +1,6 @@
 // An error path returns with the lock held. Whoever comes next waits for ever.
 //
-// expect: site=samples/mutex.(*account).withdraw created=samples/mutex.Leak count=3 reason="sync.Mutex.Lock|semacquire" now=waiting final=leaked pattern=lock-never-released
+// expect: site=samples/mutex.(*account).withdraw created=samples/mutex.Leak count=3 reason="sync.Mutex.Lock|semacquire" verdict=leaked pattern=lock-never-released
 package mutex
 
 import (

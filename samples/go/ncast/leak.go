@@ -1,6 +1,6 @@
 // Every replica is asked and sends its answer to one channel, from which one answer is taken.
 //
-// expect: site=samples/ncast.fastest.func1 created=samples/ncast.fastest count=7 reason="chan send" now=waiting final=leaked pattern=n-cast
+// expect: site=samples/ncast.fastest.func1 created=samples/ncast.fastest count=7 reason="chan send" verdict=leaked pattern=n-cast
 package ncast
 
 type answer struct{ replica, value int }

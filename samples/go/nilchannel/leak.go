@@ -1,8 +1,8 @@
 // A struct is used before its channels are made. Sending to a nil channel and receiving from one
 // wait for ever, and no knowledge of the rest of memory is needed to say so.
 //
-// expect: site=samples/nilchannel.(*queue).push created=samples/nilchannel.Leak count=2 reason="chan send (nil chan)" now=leaked proof=unreachable final=leaked pattern=nil-channel
-// expect: site=samples/nilchannel.(*queue).pop created=samples/nilchannel.Leak count=3 reason="chan receive (nil chan)" now=leaked proof=unreachable final=leaked pattern=nil-channel
+// expect: site=samples/nilchannel.(*queue).push created=samples/nilchannel.Leak count=2 reason="chan send (nil chan)" verdict=leaked pattern=nil-channel
+// expect: site=samples/nilchannel.(*queue).pop created=samples/nilchannel.Leak count=3 reason="chan receive (nil chan)" verdict=leaked pattern=nil-channel
 package nilchannel
 
 type queue struct{ items chan int }

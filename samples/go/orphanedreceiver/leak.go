@@ -1,7 +1,7 @@
 // A subscriber waits for its next event. The publisher forgets the subscriber, and with it the
 // only reference that could have sent.
 //
-// expect: site=samples/orphanedreceiver.(*subscriber).run created=samples/orphanedreceiver.(*publisher).subscribe count=6 reason="chan receive" now=waiting final=leaked pattern=orphaned-receiver
+// expect: site=samples/orphanedreceiver.(*subscriber).run created=samples/orphanedreceiver.(*publisher).subscribe count=6 reason="chan receive" verdict=leaked pattern=orphaned-receiver
 package orphanedreceiver
 
 type subscriber struct {

@@ -1,6 +1,6 @@
 // Workers range over a channel of jobs. All jobs are sent, but nobody closes the channel.
 //
-// expect: site=samples/rangenoclose.worker created=samples/rangenoclose.process count=3 reason="chan receive" now=waiting final=leaked pattern=range-without-close
+// expect: site=samples/rangenoclose.worker created=samples/rangenoclose.process count=3 reason="chan receive" verdict=leaked pattern=range-without-close
 package rangenoclose
 
 func worker(jobs <-chan int, results chan<- int) {

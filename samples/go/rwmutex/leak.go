@@ -1,8 +1,8 @@
 // A reader misses its RUnlock when the key is missing. The next writer waits for that reader, and
 // all later readers wait for the writer.
 //
-// expect: site=samples/rwmutex.(*registry).put created=samples/rwmutex.Leak count=1 reason="sync.RWMutex.Lock|semacquire" now=waiting final=leaked pattern=lock-never-released
-// expect: site=samples/rwmutex.(*registry).get created=samples/rwmutex.Leak count=4 reason="sync.RWMutex.RLock|semacquire" now=waiting final=leaked pattern=lock-never-released
+// expect: site=samples/rwmutex.(*registry).put created=samples/rwmutex.Leak count=1 reason="sync.RWMutex.Lock|semacquire" verdict=leaked pattern=lock-never-released
+// expect: site=samples/rwmutex.(*registry).get created=samples/rwmutex.Leak count=4 reason="sync.RWMutex.RLock|semacquire" verdict=leaked pattern=lock-never-released
 package rwmutex
 
 import (

@@ -1,6 +1,6 @@
 // Meters report in a loop. The reader takes a few readings and leaves; the meters go on sending.
 //
-// expect: site=samples/senderloop.meter created=samples/senderloop.average count=5 reason="chan send" now=waiting final=leaked pattern=senders-in-a-loop
+// expect: site=samples/senderloop.meter created=samples/senderloop.average count=5 reason="chan send" verdict=leaked pattern=senders-in-a-loop
 package senderloop
 
 func meter(id int, readings chan<- int) {

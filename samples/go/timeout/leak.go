@@ -1,7 +1,7 @@
 // A request is given up after a timeout. The goroutine that fetches still sends its result, to
 // a channel that nobody will receive from again.
 //
-// expect: site=samples/timeout.get.func1 created=samples/timeout.get count=5 reason="chan send" now=waiting final=leaked pattern=timeout-leak
+// expect: site=samples/timeout.get.func1 created=samples/timeout.get count=5 reason="chan send" verdict=leaked pattern=timeout-leak
 package timeout
 
 import (

@@ -1,6 +1,6 @@
 // Done is called only when a task succeeds, so the counter never reaches zero.
 //
-// expect: site=samples/waitgroup.runAll.func2 created=samples/waitgroup.runAll count=2 reason="sync.WaitGroup.Wait|semacquire" now=waiting final=leaked pattern=waitgroup-short
+// expect: site=samples/waitgroup.runAll.func2 created=samples/waitgroup.runAll count=2 reason="sync.WaitGroup.Wait|semacquire" verdict=leaked pattern=waitgroup-short
 package waitgroup
 
 import (
