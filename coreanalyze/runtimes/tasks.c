@@ -104,16 +104,20 @@ bool ca_tasks_saved_regs(const struct ca_tasks *tasks, uint32_t task, struct ca_
     return true;
 }
 
-static int compare(const void *a, const void *b, void *arg)
+/* What a task is sorted by, and where it was. */
+struct order {
+    uint64_t number;
+    uint32_t runtime, index;
+};
+
+static int compare(const void *a, const void *b)
 {
-    const struct ca_tasks *tasks = arg;
-    const struct ca_task *x = &tasks->list.data[*(const uint32_t *)a];
-    const struct ca_task *y = &tasks->list.data[*(const uint32_t *)b];
+    const struct order *x = a, *y = b;
     if (x->runtime != y->runtime)
         return x->runtime < y->runtime ? -1 : 1;
     if (x->number != y->number)
         return x->number < y->number ? -1 : 1;
-    return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
 }
 
 static int compare_note(const void *a, const void *b, void *arg)
@@ -132,46 +136,87 @@ static int compare_label(const void *a, const void *b, void *arg)
     return strcmp(x->key, y->key);
 }
 
-static bool sorted(const struct ca_tasks *tasks)
+/* Runtimes list their tasks almost in order: inserting is then cheaper than sorting. false: it was
+ * not almost in order. */
+static bool insert_all(struct order *order, size_t count)
 {
-    for (size_t i = 1; i < tasks->list.len; i++) {
-        uint32_t pair[2] = {(uint32_t)i - 1, (uint32_t)i};
-        if (compare(&pair[0], &pair[1], (void *)tasks) > 0)
-            return false;
+    size_t moves = count * 4;
+    for (size_t i = 1; i < count; i++) {
+        struct order one = order[i];
+        size_t at = i;
+        for (; at && compare(&one, &order[at - 1]) < 0; at--) {
+            if (!moves--) {
+                order[at] = one;
+                return false;
+            }
+            order[at] = order[at - 1];
+        }
+        order[at] = one;
     }
     return true;
+}
+
+/* Moves every task to its place, along the cycles of the permutation. Uses up the order. */
+static void move_all(struct ca_task *list, struct order *order, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (order[i].index == i)
+            continue;
+        struct ca_task first = list[i];
+        size_t at = i, from;
+        while ((from = order[at].index) != i) {
+            list[at] = list[from];
+            order[at].index = (uint32_t)at;
+            at = from;
+        }
+        list[at] = first;
+        order[at].index = (uint32_t)at;
+    }
+}
+
+static void renumber(struct ca_tasks *tasks, const uint32_t *place)
+{
+    for (size_t i = 0; i < tasks->notes.len; i++)
+        tasks->notes.data[i].task = place[tasks->notes.data[i].task];
+    for (size_t i = 0; i < tasks->labels.len; i++)
+        tasks->labels.data[i].task = place[tasks->labels.data[i].task];
+    for (size_t i = 0; i < tasks->regs.len; i++)
+        tasks->regs.data[i].task = place[tasks->regs.data[i].task];
+    for (size_t i = 0; i < tasks->waits.len; i++)
+        if (tasks->waits.data[i].owner != CA_NONE)
+            tasks->waits.data[i].owner = place[tasks->waits.data[i].owner];
 }
 
 static bool reorder(struct ca_tasks *tasks)
 {
     size_t count = tasks->list.len;
-    uint32_t *order = malloc(count * sizeof(*order));
+    struct order *order = malloc(count * sizeof(*order));
     uint32_t *place = malloc(count * sizeof(*place));
-    struct ca_task *moved = malloc(count * sizeof(*moved));
-    bool ok = order && place && moved;
+    bool ok = order && place;
     if (ok) {
         for (size_t i = 0; i < count; i++)
-            order[i] = (uint32_t)i;
-        qsort_r(order, count, sizeof(*order), compare, tasks);
-        for (size_t i = 0; i < count; i++) {
-            moved[i] = tasks->list.data[order[i]];
-            place[order[i]] = (uint32_t)i;
-        }
-        memcpy(tasks->list.data, moved, count * sizeof(*moved));
-        for (size_t i = 0; i < tasks->notes.len; i++)
-            tasks->notes.data[i].task = place[tasks->notes.data[i].task];
-        for (size_t i = 0; i < tasks->labels.len; i++)
-            tasks->labels.data[i].task = place[tasks->labels.data[i].task];
-        for (size_t i = 0; i < tasks->regs.len; i++)
-            tasks->regs.data[i].task = place[tasks->regs.data[i].task];
-        for (size_t i = 0; i < tasks->waits.len; i++)
-            if (tasks->waits.data[i].owner != CA_NONE)
-                tasks->waits.data[i].owner = place[tasks->waits.data[i].owner];
+            order[i] = (struct order){tasks->list.data[i].number, tasks->list.data[i].runtime,
+                                      (uint32_t)i};
+        if (!insert_all(order, count))
+            qsort(order, count, sizeof(*order), compare);
+        for (size_t i = 0; i < count; i++)
+            place[order[i].index] = (uint32_t)i;
+        renumber(tasks, place);
+        move_all(tasks->list.data, order, count);
     }
     free(order);
     free(place);
-    free(moved);
     return ok;
+}
+
+static bool sorted(const struct ca_tasks *tasks)
+{
+    for (size_t i = 1; i < tasks->list.len; i++) {
+        const struct ca_task *x = &tasks->list.data[i - 1], *y = x + 1;
+        if (x->runtime > y->runtime || (x->runtime == y->runtime && x->number > y->number))
+            return false;
+    }
+    return true;
 }
 
 bool ca_tasks_sort(struct ca_tasks *tasks)

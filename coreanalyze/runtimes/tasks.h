@@ -108,7 +108,7 @@ struct ca_task {
     const char *reason, *name; /* interned; NULL: none */
     int64_t since_ns;          /* time passed; CA_UNKNOWN */
     int64_t thread;            /* CA_UNKNOWN */
-    uint32_t wait;             /* in waits, or CA_NONE */
+    uint32_t wait;             /* in waits, or CA_NONE; tasks may share one */
     uint32_t stack;            /* in stacks, or CA_STACK_NONE */
     uint64_t sp;               /* of the innermost frame */
     uint32_t entry, created;   /* in sites, or CA_NONE */

@@ -65,6 +65,7 @@ struct ca_go_stack_fact {
     int8_t poll_frame; /* index of runtime.netpollblock's frame, -1 */
     int8_t cond_frame; /* index of sync.(*Cond).Wait's frame, -1 */
     bool send, receive, select, block, sleep, semaphore;
+    uint32_t last_wait; /* of a goroutine with this stack: in tasks->waits, + 1; 0: none yet */
 };
 
 /* A channel, its queues walked once. */

@@ -231,6 +231,21 @@ static bool fill(struct ca_go *go, struct ca_tasks *tasks, const struct ca_go_g 
     return true;
 }
 
+/* Thousands wait for the same channel in the same way: they share one entry. */
+static bool share(struct ca_go *go, struct ca_tasks *tasks, struct ca_task *task,
+                  const struct ca_wait *wait)
+{
+    uint32_t *last = &go->stack_facts.data[task->stack].last_wait;
+    if (!*last || wait->case_count ||
+        memcmp(&tasks->waits.data[*last - 1], wait, sizeof(*wait)) != 0) {
+        if (!ca_vec_push(&tasks->waits, *wait))
+            return false;
+        *last = (uint32_t)tasks->waits.len;
+    }
+    task->wait = *last - 1;
+    return true;
+}
+
 bool ca_go_wait_fill(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,
                      const struct ca_go_g *g, const struct ca_go_frames *frames)
 {
@@ -245,6 +260,5 @@ bool ca_go_wait_fill(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,
         return true;
     if (wait.kind == CA_WAIT_SEMAPHORE)
         at->flags |= CA_TASK_PROOF_ROOT; /* the runtime's own or a descriptor's lock */
-    at->wait = (uint32_t)tasks->waits.len;
-    return ca_vec_push(&tasks->waits, wait);
+    return share(go, tasks, at, &wait);
 }
