@@ -230,8 +230,11 @@ void ca_words_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait)
         ca_buf_printf(buf, ", which is at %" PRId64, wait->counter);
     if (wait->owner[0])
         ca_buf_printf(buf, ", %s %s", strcmp(kind, "join") ? "held by" : "task", wait->owner);
-    if (wait->waiters > 1)
-        ca_buf_printf(buf, "; %" PRId64 " wait there", wait->waiters);
+    if (wait->waiters > 1) {
+        ca_buf_puts(buf, "; ");
+        ca_words_number(buf, wait->waiters);
+        ca_buf_puts(buf, " wait there");
+    }
     deadline(buf, wait->deadline_ns);
 }
 
