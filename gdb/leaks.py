@@ -517,6 +517,8 @@ class _Command(gdb.Command):
     def work(self, line):
         if self.name not in ("", *shared.COMMANDS):
             raise shared.Failed(f"There is no `leaks {self.name}`.")
+        if line.split()[:1] == ["leaks"] and not self.name:
+            line = line.split(None, 1)[1] if " " in line else ""
         if not self.name and line and not line.startswith("-"):
             raise shared.Failed(f"There is no `leaks {line.split()[0]}`; `help leaks` lists what "
                                 "there is.")

@@ -392,6 +392,8 @@ class LeaksCommand:
         first, _, rest = line.partition(" ")
         if not first or first.startswith("-"):
             commands.run("", line)
+        elif first == "leaks":
+            commands.run("", rest)
         elif first == "help":
             host.write(_help(rest.strip()))
         elif first not in shared.COMMANDS:

@@ -65,7 +65,10 @@ static struct ca_error *add_mappings(struct ca_target *target, struct callback *
             if (!mapping.path)
                 return &ca_error_nomem;
         }
-        if (!ca_vec_push(&target->mappings, mapping))
+        /* There is no auxiliary vector here that says which module comes from the kernel. */
+        struct ca_auxv vdso = {AT_SYSINFO_EHDR, mapping.start};
+        if ((path && !strcmp(path, "[vdso]") && !ca_vec_push(&target->auxv, vdso)) ||
+            !ca_vec_push(&target->mappings, mapping))
             return &ca_error_nomem;
     }
     if (target->mappings.len)
