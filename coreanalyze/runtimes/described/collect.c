@@ -225,6 +225,7 @@ static void find_on_stacks(struct ca_described *self, struct ca_tasks *tasks)
         struct ca_task *task = &tasks->list.data[all.data[low - 1].task];
         task->state = CA_STATE_RUNNING;
         task->thread = target->threads.data[t].tid;
+        task->reason = NULL;
         uint64_t *slot = ca_map_put(&self->current, task->address, NULL);
         if (slot)
             *slot = t + 1;
@@ -298,6 +299,7 @@ static bool read_task(struct ca_described *self, struct ca_tasks *tasks,
     if (thread) {
         task.state = CA_STATE_RUNNING;
         task.thread = scope.target->threads.data[*thread - 1].tid;
+        task.reason = NULL;
     }
     return ca_vec_push(&tasks->list, task);
 }
@@ -324,7 +326,7 @@ static void finish_task(struct ca_described *self, struct ca_tasks *tasks, uint3
     ca_known_init(&known);
     ca_known_add(&known, &source->as);
     ca_known_rules(&known, self->description.rules, &scope, marks);
-    if (marks)
+    if (marks && tasks->list.data[index].state != CA_STATE_RUNNING)
         tasks->list.data[index].reason = reason_of(self, tasks, &known, &scope);
     if (tasks->list.data[index].state != CA_STATE_RUNNING &&
         tasks->list.data[index].state != CA_STATE_RUNNABLE)
