@@ -57,6 +57,7 @@ struct ca_options {
     void *progress_arg;
     bool hold; /* live: stands still until the session is destroyed, so that ca_session_locals and
                 * ca_session_export_core can read what the analysis did not need */
+    const char *check; /* a description to try, alone: see ca_session_check */
 };
 
 /* A core file. The session keeps the file mapped until it is destroyed. */
@@ -127,6 +128,17 @@ struct ca_runtime_info {
 };
 size_t ca_session_runtime_count(const struct ca_session *session);
 bool ca_session_runtime(const struct ca_session *session, size_t i, struct ca_runtime_info *ret);
+
+/* How the description of ca_options.check fits, in the order of its lines; a line may come more
+ * than once. ok false: why says the reason; found may be NULL. */
+struct ca_check_info {
+    int64_t line;
+    const char *key;
+    bool ok;
+    const char *found, *why;
+};
+size_t ca_session_check_count(const struct ca_session *session);
+bool ca_session_check(const struct ca_session *session, size_t i, struct ca_check_info *ret);
 
 struct ca_gap_info {
     const char *what; /* "stack of goroutine 17" */

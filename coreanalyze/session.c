@@ -47,6 +47,7 @@ void ca_session_destroy(struct ca_session *session)
     ca_vec_deinit(&session->others);
     ca_vec_deinit(&session->evidence);
     ca_vec_deinit(&session->path);
+    ca_vec_deinit(&session->checks.list);
     free(session);
 }
 
@@ -74,6 +75,8 @@ static struct ca_error *find_runtimes(struct ca_session *session)
                                  &session->options};
     struct ca_error *unreadable = NULL, *error = NULL;
     for (size_t i = 0; ca_runtimes[i] && !error; i++) {
+        if (session->options.check && ca_runtimes[i] != &ca_described_ops)
+            continue;
         struct ca_runtime *found = NULL;
         struct ca_error *refused = ca_runtimes[i]->probe(&context, &found);
         if (refused == &ca_error_nomem)
@@ -176,6 +179,8 @@ static struct ca_error *run(struct ca_session *session)
         error = analyse(session);
     if (!error) {
         compare_counts(session);
+        if (session->options.check && session->runtimes.len)
+            error = ca_checks_make(session->runtimes.data[0], &session->checks);
         ca_gaps_close(&session->gaps);
     }
     return error;

@@ -12,6 +12,7 @@
 #include "analysis/proof.h"
 #include "analysis/sites.h"
 #include "coreanalyze.h"
+#include "runtimes/described/check.h"
 #include "runtimes/runtime.h"
 
 struct ca_session {
@@ -33,6 +34,7 @@ struct ca_session {
     CA_VEC(size_t) others;
     CA_VEC(struct ca_evidence_info) evidence;
     CA_VEC(struct ca_path_info) path;
+    struct ca_checks checks; /* of ca_options.check */
     char build_id[130];
     char signal[32];
 };

@@ -56,6 +56,7 @@ int ca_cli_report(struct ca_command_line *line)
     int status = 0, failed = 0;
     /* Variables are read after the analysis: a live target must stand still until then. */
     line->options.hold = line->request.locals;
+    line->options.check = line->check;
     struct ca_error *error = ca_cli_open(line, &session);
     if (error)
         return ca_cli_fail(error);

@@ -10,8 +10,9 @@ static const struct {
     const char *name;
     int (*run)(struct ca_command_line *line);
 } commands[] = {
-    {"leaks", ca_cli_report},   {"tasks", ca_cli_report}, {"task", ca_cli_report},
-    {"explain", ca_cli_report}, {"info", ca_cli_report},  {"export-core", ca_cli_export_core},
+    {"leaks", ca_cli_report},    {"tasks", ca_cli_report}, {"task", ca_cli_report},
+    {"explain", ca_cli_report},  {"info", ca_cli_report},  {"export-core", ca_cli_export_core},
+    {"describe", ca_cli_report},
 };
 
 static int say(const char *text)

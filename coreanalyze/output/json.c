@@ -351,6 +351,35 @@ struct ca_error *ca_json_explain(struct ca_output *output)
     return NULL;
 }
 
+/* ---- describe ---- */
+
+struct ca_error *ca_json_describe(struct ca_output *output)
+{
+    struct ca_json json;
+    struct ca_check_info check;
+    begin(&json, output);
+    ca_json_key(&json, "lines");
+    ca_json_array(&json);
+    for (size_t i = 0; ca_session_check(output->session, i, &check); i++) {
+        ca_json_break_line(&json);
+        ca_json_object(&json);
+        ca_json_key(&json, "line");
+        ca_json_int(&json, check.line);
+        ca_json_key(&json, "key");
+        ca_json_string(&json, check.key);
+        ca_json_key(&json, "ok");
+        ca_json_bool(&json, check.ok);
+        ca_json_key(&json, "found");
+        ca_json_string(&json, check.found);
+        ca_json_key(&json, "why");
+        ca_json_string(&json, check.why);
+        ca_json_end(&json);
+    }
+    ca_json_end(&json);
+    end(&json);
+    return NULL;
+}
+
 /* ---- info ---- */
 
 static void put_threads(struct ca_json *json, const struct ca_session *session)

@@ -8,6 +8,7 @@ struct ca_error *ca_json_leaks(struct ca_output *output); /* and tasks --group *
 struct ca_error *ca_json_tasks(struct ca_output *output);
 struct ca_error *ca_json_task(struct ca_output *output);
 struct ca_error *ca_json_explain(struct ca_output *output);
+struct ca_error *ca_json_describe(struct ca_output *output);
 struct ca_error *ca_json_info(struct ca_output *output);
 
 #endif

@@ -26,6 +26,7 @@ static const struct writer writers[] = {
     {"task", PICKS_ONE, 0, 0, 0, ca_json_task, ca_text_task},
     {"explain", PICKS_ONE, 0, 0, 0, ca_json_explain, ca_text_explain},
     {"info", PICKS_NOTHING, 0, 0, 0, ca_json_info, ca_text_info},
+    {"describe", PICKS_NOTHING, 0, 0, 0, ca_json_describe, ca_text_describe},
 };
 static const struct writer grouped = {"tasks",      PICKS_GROUPS,  10,           ALL_VERDICTS,
                                       ALL_VERDICTS, ca_json_leaks, ca_text_leaks};

@@ -15,7 +15,7 @@ import crash
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUT = ROOT / "build" / "samples"
 COLUMNS = ["id", "entry", "state", "reason", "object", "site", "creator", "created", "name"]
-SHARED = {"account", "coro", "coro_wait", "sample"}
+SHARED = {"account", "coro", "coro_describe", "coro_wait", "sample"}
 LIBRARIES = {"state-threads": "st.h", "pth": "pth.h", "boost-fiber": "boost/fiber/all.hpp"}
 
 

@@ -45,15 +45,15 @@ void ca_known_add(struct ca_known *known, const struct ca_outcome *outcome)
         known->object_ring = outcome->object_ring;
 }
 
-void ca_known_rules(struct ca_known *known, struct ca_rule *rules, const struct ca_scope *scope,
+void ca_known_rules(struct ca_known *known, struct ca_when *rules, const struct ca_scope *scope,
                     uint64_t marks)
 {
-    for (struct ca_rule *rule = rules; rule; rule = rule->next) {
+    for (struct ca_when *rule = rules; rule; rule = rule->next) {
         if (rule->frame && !(marks >> rule->frame_bit & 1))
             continue;
         if (!ca_tests_hold(rule->when, scope, false))
             continue;
-        rule->hits++;
+        rule->hits += !known->again || rule->frame;
         ca_known_add(known, &rule->outcome);
     }
 }
@@ -324,6 +324,7 @@ static void finish_task(struct ca_described *self, struct ca_tasks *tasks, uint3
     if (self->description.frame_rules)
         marks = ca_described_marks(self, tasks, tasks->list.data[index].stack);
     ca_known_init(&known);
+    known.again = true;
     ca_known_add(&known, &source->as);
     ca_known_rules(&known, self->description.rules, &scope, marks);
     if (marks && tasks->list.data[index].state != CA_STATE_RUNNING)
@@ -392,13 +393,14 @@ static void compare_count(struct ca_described *self, const struct ca_tasks *task
 {
     int64_t sum = 0;
     self->base.counted = CA_UNKNOWN;
+    self->listed = listed(self, tasks);
     if (!self->description.counts)
         return;
     for (struct ca_count *count = self->description.counts; count; count = count->next)
         if (!count->path.bound || !add_count(self, &count->path, &sum))
             return;
     self->base.counted = sum;
-    int64_t found = listed(self, tasks);
+    int64_t found = self->listed;
     if (found != self->base.counted)
         ca_gaps_add(self->base.context.gaps, self->base.name, 0,
                     "%" PRId64 " %ss were found, its own counter says %" PRId64, found,
@@ -408,6 +410,8 @@ static void compare_count(struct ca_described *self, const struct ca_tasks *task
 struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_tasks *tasks)
 {
     struct ca_described *self = (struct ca_described *)runtime;
+    if (self->misfit)
+        return NULL;
     self->budget = CA_DESCRIBED_BUDGET;
     self->first = (uint32_t)tasks->list.len;
     self->latest = CA_UNKNOWN;

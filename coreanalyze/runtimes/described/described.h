@@ -50,7 +50,9 @@ struct ca_described {
     int64_t now;           /* of the description's clock, ns; CA_UNKNOWN */
     int64_t latest;        /* the newest timestamp seen */
     uint32_t first;        /* of its tasks in the table */
+    int64_t listed;        /* its tasks without the system's, for the comparison with its counter */
     bool nomem;
+    bool misfit; /* kept only to say why it does not fit: nothing to collect */
 };
 
 extern const struct ca_runtime_ops ca_described_ops;
@@ -60,6 +62,7 @@ struct ca_known {
     int state, kind;
     const char *reason, *exclude;
     bool system, main;
+    bool again; /* the same rules a second time: they are not counted twice */
     enum ca_direction direction;
     const struct ca_expr *reason_from, *object, *owner, *waiters, *counter, *fd, *deadline;
     struct ca_source *cases, *any, *object_ring;
@@ -68,7 +71,7 @@ struct ca_known {
 void ca_known_init(struct ca_known *known);
 void ca_known_add(struct ca_known *known, const struct ca_outcome *outcome);
 /* marks: which rules' frames the task's stack has, see ca_described_marks. */
-void ca_known_rules(struct ca_known *known, struct ca_rule *rules, const struct ca_scope *scope,
+void ca_known_rules(struct ca_known *known, struct ca_when *rules, const struct ca_scope *scope,
                     uint64_t marks);
 
 struct ca_scope ca_described_scope(struct ca_described *self, uint64_t here);

@@ -312,7 +312,7 @@ struct ca_error *ca_description_read(struct ca_description *d, enum ca_arch arch
          node = node->next)
         error = ca_parse_is(node, "version") ? ca_parse_text(node, &d->version)
                                              : read_key(d, arch, node);
-    for (struct ca_rule *rule = d->rules; !error && rule; rule = rule->next) {
+    for (struct ca_when *rule = d->rules; !error && rule; rule = rule->next) {
         rule->frame_bit = rule->frame ? d->frame_rules++ : 0;
         if (d->frame_rules > 64)
             error = ca_error_create(CA_ERROR_FORMAT, "line %u: more than 64 rules with \"frame\"",

@@ -31,14 +31,14 @@ struct ca_outcome {
     struct ca_source *cases, *any, *object_ring;
 };
 
-struct ca_rule {
+struct ca_when {
     unsigned line;
     struct ca_test *when;
     const char *frame;  /* a pattern: one of the innermost frames must be such a function */
     unsigned frame_bit; /* of ca_frame_marks, from 0 */
     struct ca_outcome outcome;
     uint64_t hits;
-    struct ca_rule *next;
+    struct ca_when *next;
 };
 
 enum ca_source_kind {
@@ -68,7 +68,7 @@ struct ca_source {
     bool weak, wakes;
     struct ca_test *where;
     struct ca_outcome as;
-    struct ca_rule *rules;
+    struct ca_when *rules;
     struct ca_source *each;
     struct ca_source *next;
 
@@ -165,7 +165,7 @@ struct ca_description {
     struct ca_count *counts; /* their sum is the runtime's own number of tasks */
     struct ca_context_form context;
     struct ca_source *tasks, *waits;
-    struct ca_rule *rules;
+    struct ca_when *rules;
     unsigned frame_rules; /* how many of them ask for a frame */
     struct ca_object *objects;
     struct ca_pattern *own_functions, *own_modules, *own_files;

@@ -273,7 +273,7 @@ uint64_t ca_described_marks(struct ca_described *self, struct ca_tasks *tasks, u
         size_t count = ca_lines_at(&self->lines, &tasks->strings,
                                    frame->exact ? frame->pc : frame->pc - 1, &lines);
         for (size_t k = 0; k < count; k++)
-            for (const struct ca_rule *r = self->description.rules; r; r = r->next)
+            for (const struct ca_when *r = self->description.rules; r; r = r->next)
                 if (r->frame && lines[k].function && fnmatch(r->frame, lines[k].function, 0) == 0)
                     *slot |= 1ull << r->frame_bit;
     }

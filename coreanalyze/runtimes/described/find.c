@@ -132,7 +132,7 @@ static bool has_owner(const struct ca_description *d)
     for (const struct ca_object *o = d->objects; o; o = o->next)
         if (o->owner.bound)
             return true;
-    for (const struct ca_rule *r = d->rules; r; r = r->next)
+    for (const struct ca_when *r = d->rules; r; r = r->next)
         if (r->outcome.owner.bound)
             return true;
     for (const struct ca_source *s = d->waits; s; s = s->next)
@@ -168,7 +168,8 @@ struct ca_error *ca_described_open(const struct ca_context *context, const char 
         error = &ca_error_nomem;
     if (!error)
         self->module = ca_match_module(context, d, &self->arena, module);
-    if (error || !self->module) {
+    bool check = context->options && context->options->check;
+    if (error || (!self->module && !check)) {
         if (error)
             ca_error_prefix(error, "%s: ", origin);
         ca_described_destroy(&self->base);
@@ -181,12 +182,15 @@ struct ca_error *ca_described_open(const struct ca_context *context, const char 
     ca_tls_init(&self->tls, context->modules);
     ca_cfi_init(&self->cfi, context->modules);
     ca_lines_init(&self->lines, context->modules);
-    bool fits = fit(self, &error);
+    bool fits = self->module && fit(self, &error);
+    self->misfit = !fits;
+    self->base.layout = self->base.layout ? self->base.layout : "description";
     if (error)
         ca_error_prefix(error, "%s: ", origin);
-    else if (!fits)
+    else if (!fits && !check)
         error = misfit_error(self);
     self->base.address_ids = !d->id.bound;
+    self->base.counted = CA_UNKNOWN;
     self->base.owners = has_owner(d);
     self->base.version = version_of(self);
     *ret = self;
@@ -235,7 +239,8 @@ static void try_text(struct search *search, const char *origin, const char *text
     keep_error(search, error);
     if (!self)
         return;
-    report_misfits(self);
+    if (!self->misfit)
+        report_misfits(self);
     *search->end = &self->base;
     search->end = &self->base.next;
 }
@@ -324,10 +329,28 @@ static void try_programs(struct search *search)
     }
 }
 
+static struct ca_error *find_checked(struct search *search)
+{
+    char *text;
+    size_t size;
+    const char *path = search->context->options->check;
+    struct ca_error *error = ca_described_read_file(path, &text, &size);
+    if (error)
+        return error;
+    try_text(search, path, text, size, NULL);
+    free(text);
+    return search->error;
+}
+
 struct ca_error *ca_described_find(const struct ca_context *context, struct ca_runtime **ret)
 {
     struct search search = {.context = context};
     search.end = &search.first;
+    if (context->options && context->options->check) {
+        struct ca_error *error = find_checked(&search);
+        *ret = search.first;
+        return error;
+    }
     try_files(&search);
     try_programs(&search);
     for (size_t i = 0; i < ca_embedded_description_count; i++) {

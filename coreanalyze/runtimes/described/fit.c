@@ -34,7 +34,7 @@ static void bind(struct fitting *f, const struct ca_ctype *here, const struct ca
 }
 
 static void bind_rules(struct fitting *f, const struct ca_ctype *here, const struct ca_ctype *outer,
-                       struct ca_rule *rule);
+                       struct ca_when *rule);
 
 /* A walk inside an outcome; dropped when it does not bind. */
 static void bind_inner(struct fitting *f, const struct ca_ctype *here, struct ca_source **source,
@@ -74,7 +74,7 @@ static void bind_inner(struct fitting *f, const struct ca_ctype *here, struct ca
 }
 
 static void bind_rules(struct fitting *f, const struct ca_ctype *here, const struct ca_ctype *outer,
-                       struct ca_rule *rule)
+                       struct ca_when *rule)
 {
     struct ca_binder binder = {.types = f->types, .here = here, .outer = outer};
     for (; rule; rule = rule->next) {

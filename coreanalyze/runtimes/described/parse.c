@@ -229,11 +229,11 @@ static void outcome_init(struct ca_outcome *outcome)
 }
 
 struct ca_error *ca_parse_rules(struct ca_arena *arena, const struct ca_node *node,
-                                struct ca_rule **ret)
+                                struct ca_when **ret)
 {
     struct ca_error *error = ca_parse_kind(node, CA_NODE_SEQUENCE);
     for (const struct ca_node *item = node->child; !error && item; item = item->next) {
-        struct ca_rule *rule = ca_arena_alloc(arena, sizeof(*rule));
+        struct ca_when *rule = ca_arena_alloc(arena, sizeof(*rule));
         if (!rule)
             return &ca_error_nomem;
         *ret = rule;

@@ -29,7 +29,7 @@ struct ca_error *ca_parse_unknown(const struct ca_node *node, const char *where)
 struct ca_error *ca_parse_sources(struct ca_arena *arena, const struct ca_node *node,
                                   struct ca_source **ret);
 struct ca_error *ca_parse_rules(struct ca_arena *arena, const struct ca_node *node,
-                                struct ca_rule **ret);
+                                struct ca_when **ret);
 struct ca_error *ca_parse_objects(struct ca_arena *arena, const struct ca_node *node,
                                   struct ca_object **ret);
 struct ca_error *ca_parse_context(struct ca_arena *arena, const struct ca_node *node,

@@ -32,7 +32,7 @@ static void forget_ring(struct ca_source *source)
         ca_map_deinit(&source->ring_heads);
 }
 
-static void forget_rules(struct ca_rule *rule)
+static void forget_rules(struct ca_when *rule)
 {
     for (; rule; rule = rule->next)
         forget_ring(rule->outcome.object_ring);
