@@ -1,5 +1,7 @@
 #include "runtimes/described/check.h"
 
+#include "runtimes/described/described.h"
+
 #include <inttypes.h>
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #ifndef CA_DESCRIBED_CHECK_H
 #define CA_DESCRIBED_CHECK_H
 
-#include "runtimes/described/described.h"
+#include "runtimes/runtime.h"
 
 struct ca_check {
     unsigned line;
@@ -10,6 +10,8 @@ struct ca_check {
     bool ok;
     const char *found, *why; /* NULL: nothing to say */
 };
+
+extern const struct ca_runtime_ops ca_described_ops;
 
 struct ca_checks {
     CA_VEC(struct ca_check) list;
