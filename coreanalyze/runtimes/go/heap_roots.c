@@ -173,20 +173,41 @@ static bool dead_at_entry(struct ca_go_heap *heap, const struct ca_regs *regs, u
            !(live >> i & 1);
 }
 
+/* In a system call of Go's own code no register is worth keeping: Go saves none across calls, and
+ * the stub that made this one uses none of them afterwards but for the result.
+ * runtime/sys_linux_*.s
+ */
+static bool in_system_call(struct ca_go_heap *heap, const struct ca_regs *regs)
+{
+    static const uint8_t amd64[] = {0x0f, 0x05}, arm64[] = {0x01, 0x00, 0x00, 0xd4};
+    bool is_arm = heap->target->arch == CA_ARCH_ARM64;
+    size_t size = is_arm ? sizeof(arm64) : sizeof(amd64);
+    struct ca_go_func func;
+    uint8_t code[4];
+    uint64_t pc;
+    return ca_target_pc(heap->target->arch, regs, &pc) &&
+           ca_go_func_find(&heap->go->tables, pc, &func) && pc >= func.entry + size &&
+           ca_target_read(heap->target, pc - size, code, size) &&
+           !memcmp(code, is_arm ? arm64 : amd64, size);
+}
+
 static void registers(struct ca_go_heap *heap, const struct ca_root_sink *sink,
                       const struct ca_regs *regs)
 {
     struct batch batch = {.sink = sink, .root = {.kind = CA_ROOT_REGISTERS, .frame = CA_NONE}};
-    for (unsigned i = 0; i < CA_REGS_MAX; i++)
+    bool dead = in_system_call(heap, regs);
+    for (unsigned i = 0; i < CA_REGS_MAX && !dead; i++)
         if (regs->known >> i & 1 && !dead_at_entry(heap, regs, i))
             put(&batch, 0, regs->value[i]);
     flush(&batch);
 }
 
-static void vectors(const struct ca_root_sink *sink, const struct ca_thread *thread)
+static void vectors(struct ca_go_heap *heap, const struct ca_root_sink *sink,
+                    const struct ca_thread *thread)
 {
     struct batch batch = {.sink = sink, .root = {.kind = CA_ROOT_REGISTERS, .frame = CA_NONE}};
-    for (size_t i = 0; thread->vector && i + 8 <= thread->vector_size; i += 8) {
+    bool dead = in_system_call(heap, &thread->regs);
+    for (size_t i = 0; thread->vector && !dead && i + 8 <= thread->vector_size; i += 8) {
         uint64_t value;
         memcpy(&value, thread->vector + i, 8);
         put(&batch, 0, value);
@@ -233,7 +254,7 @@ static void thread_roots(struct ca_go_heap *heap, const struct ca_root_sink *sin
     uint64_t sp, g0, g0_sp;
     struct ca_regs outer;
     registers(heap, sink, &thread->regs);
-    vectors(sink, thread);
+    vectors(heap, sink, thread);
     if (!ca_target_sp(heap->target->arch, &thread->regs, &sp)) {
         ca_go_heap_break(heap, "thread", 0, "its registers are not known");
         return;
