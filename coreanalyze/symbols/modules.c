@@ -1,5 +1,7 @@
 #include "symbols/modules.h"
 
+#include <sys/mman.h>
+
 #include "symbols/image.h"
 #include "symbols/match.h"
 #include "symbols/symbols.h"
@@ -147,6 +149,23 @@ static const char *main_name(struct ca_target *target)
     return name ? name : "";
 }
 
+/* libelf gets a copy: it writes to section headers when it decompresses, and the target's bytes
+ * are read-only. */
+static void copy_vdso(struct ca_target *target, struct ca_module *module)
+{
+    enum { VDSO_MAX = 1 << 20 };
+    uint64_t size = module->end - module->start;
+    if (!size || size > VDSO_MAX)
+        return;
+    void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED)
+        return;
+    module->bytes = copy;
+    module->size = size;
+    if (ca_target_read(target, module->start, copy, size))
+        module->elf = elf_memory(copy, size);
+}
+
 static struct ca_error *open_module(struct ca_match *match)
 {
     struct ca_module *module = match->module;
@@ -158,12 +177,9 @@ static struct ca_error *open_module(struct ca_match *match)
             module->end = high + module->bias;
     }
     if (ca_target_auxv(match->target, AT_SYSINFO_EHDR, &vdso) && vdso == module->start) {
-        const void *bytes =
-            ca_target_view(match->target, module->start, module->end - module->start);
         module->vdso = true;
         module->name = "[vdso]";
-        if (bytes)
-            module->elf = elf_memory((char *)(uintptr_t)bytes, module->end - module->start);
+        copy_vdso(match->target, module);
         module->why = "it is the kernel's";
         return NULL;
     }
