@@ -104,16 +104,30 @@ void ca_words_function(struct ca_buf *buf, const char *function, int width)
     ca_buf_deinit(&clean);
 }
 
-/* Behind the module cache or GOROOT, whose own place says nothing. */
+/* Whether the folder that ends before end is named as a GOROOT: go, go-1.19, go1.22.12, or a
+ * toolchain in the module cache. */
+static bool is_goroot(const char *file, const char *end)
+{
+    const char *name = end;
+    while (name > file && name[-1] != '/')
+        name--;
+    if (!strncmp(name, "toolchain@", strlen("toolchain@")))
+        return true;
+    return end - name >= 2 && !strncmp(name, "go", 2) && strchr("/-.0123456789", name[2]);
+}
+
+/* Behind GOROOT or the module cache, whose own place says nothing. */
 static const char *behind_cache(const char *file)
 {
-    const char *found = strstr(file, "/pkg/mod/");
+    static const char src[] = "/src/", modules[] = "/pkg/mod/";
+    for (const char *at = file; (at = strstr(at, src)); at++)
+        if (is_goroot(file, at))
+            return at + strlen(src);
+    const char *found = strstr(file, "/src/runtime/");
     if (found)
-        return found + strlen("/pkg/mod/");
-    found = strstr(file, "/go/src/");
-    if (!found && (found = strstr(file, "/src/runtime/")))
-        return found + strlen("/src/");
-    return found ? found + strlen("/go/src/") : NULL;
+        return found + strlen(src);
+    found = strstr(file, modules);
+    return found ? found + strlen(modules) : NULL;
 }
 
 static void meet(struct ca_paths *paths, const char *file, bool *any)
