@@ -10,11 +10,12 @@ class Broken(Exception):
 
 
 class Result:
-    """`seconds`; `rss` and `private`, peaks in bytes (private: anonymous memory, what belongs to
+    """`seconds`, `cpu` (seconds of processor time); `rss` and `private`, peaks in bytes (private: anonymous memory, what belongs to
     this process alone); `output`, the file with what it printed."""
 
-    def __init__(self, seconds, rss, private, output):
-        self.seconds, self.rss, self.private, self.output = seconds, rss, private, output
+    def __init__(self, seconds, cpu, rss, private, output):
+        self.seconds, self.cpu, self.rss = seconds, cpu, rss
+        self.private, self.output = private, output
 
 
 def _private(pid):
@@ -57,7 +58,8 @@ def once(command, output, ok=(0,), env=None, sample=False, timeout=600, stdin=No
         said = errors.read_text("utf-8", "replace").strip() or output.read_text(
             "utf-8", "replace")[-400:]
         raise Broken(f"{os.path.basename(str(command[0]))}: status {process.returncode}: {said}")
-    return Result(seconds, usage.ru_maxrss * 1024, private, output)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Result(seconds, cpu, usage.ru_maxrss * 1024, private, output)
 
 
 def best(command, output, times, memory=True, **options):

@@ -16,7 +16,8 @@ class Table:
     def row(self, tool, work, result, against=None):
         """AGAINST: the result whose time is 1 in the ratio column."""
         ratio = f"{result.seconds / against.seconds:.1f} x" if against else ""
-        self.rows.append((tool, work, _seconds(result.seconds), ratio, _megabytes(result.private),
+        self.rows.append((tool, work, _seconds(result.seconds), ratio,
+                          _seconds(result.cpu), _megabytes(result.private),
                           _megabytes(result.rss)))
         return result
 
@@ -26,7 +27,7 @@ class Table:
         self.checks.append((good, what, f"{value:.2f} {unit}", f"{sign} {limit:g} {unit}"))
 
     def print(self, title):
-        heads = ("tool", "work", "time", "ratio", "private", "resident")
+        heads = ("tool", "work", "time", "ratio", "cpu", "private", "resident")
         widths = [max(map(len, column)) for column in zip(heads, *self.rows)]
         print(title + "\n")
         for row in (heads, *self.rows):
