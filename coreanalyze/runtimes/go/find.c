@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    PCLNTAB_ALIGN = 32,
+    PCLNTAB_ALIGN = 8, /* 32 to 1.25, 16 in 1.26, 8 in 1.27 */
     PAGE = 4096,
     VERSION_MIN = 5,
     VERSION_MAX = 100,
@@ -20,15 +20,20 @@ static bool is_pclntab(const uint8_t *at)
            (at[6] == 1 || at[6] == 4) && at[7] == 8;
 }
 
-/* Files of untrusted programs: the pcHeader's own numbers must agree with each other. */
+/* Files of untrusted programs: the pcHeader's own numbers must agree with each other. Its tables
+ * come in the order of its fields (runtime/symtab.go, pcHeader, 1.18 and later). */
 static bool is_header(const uint8_t *at, uint64_t room)
 {
-    uint64_t functions, files;
-    if (room < 72 || !is_pclntab(at))
+    uint64_t
+        field[9]; /* field[1]: functions, [2]: files, [3]: text, then the offsets of 5 tables */
+    if (room < sizeof(field) || !is_pclntab(at))
         return false;
-    memcpy(&functions, at + 8, 8);
-    memcpy(&files, at + 16, 8);
-    return functions > 0 && functions < 1ull << 28 && files < 1ull << 28;
+    memcpy(field, at, sizeof(field));
+    for (size_t i = 5; i < 9; i++)
+        if (field[i] < field[i - 1])
+            return false;
+    return field[1] > 0 && field[1] < 1ull << 28 && field[2] < 1ull << 28 &&
+           field[4] >= sizeof(field) && field[8] < 1ull << 40;
 }
 
 static bool section_is_pclntab(struct ca_target *target, struct ca_module *module, const char *name,

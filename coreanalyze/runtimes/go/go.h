@@ -14,6 +14,7 @@
  * semaphores.c semtable: who waits for which lock
  * timers.c     channels that a timer will end; the clock of the snapshot
  * labels.c     labels and ancestors
+ * facts.c      the figures of the whole process
  */
 #ifndef CA_RUNTIMES_GO_GO_H
 #define CA_RUNTIMES_GO_GO_H
@@ -104,6 +105,7 @@ struct ca_go {
     size_t reason_count;
     int64_t held_by_threads; /* dead goroutines that belong to a thread */
     int64_t now;             /* nanotime at the snapshot; CA_UNKNOWN */
+    struct ca_runtime_facts facts;
 
     struct ca_go_semaphores semaphores;
     CA_VEC(struct ca_go_timer_channel) timers;
@@ -237,6 +239,9 @@ bool ca_go_lock_fill(struct ca_go *go, const struct ca_go_g *g, const struct ca_
 bool ca_go_semaphores_read(struct ca_go *go);
 bool ca_go_timers_read(struct ca_go *go);
 int64_t ca_go_clock(struct ca_go *go);
+
+/* facts.c: into go->facts, before a live target runs on. */
+void ca_go_facts_read(struct ca_go *go);
 
 /* labels.c */
 bool ca_go_labels_read(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,

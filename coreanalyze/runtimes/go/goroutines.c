@@ -347,6 +347,7 @@ struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *task
     if (!ca_go_semaphores_read(go) || !ca_go_timers_read(go))
         return &ca_error_nomem;
     go->runtime.counted = own_count(go, slice[1]);
+    ca_go_facts_read(go);
     error = walk_all(go, tasks, slice[0], slice[1]);
     /* Threads made for calls from C keep a dead goroutine each, outside the free lists. */
     if (go->runtime.counted != CA_UNKNOWN)

@@ -31,17 +31,7 @@ static void destroy(struct ca_runtime *runtime)
 
 static void facts(struct ca_runtime *runtime, struct ca_runtime_facts *ret)
 {
-    struct ca_go *go = ca_go_of(runtime);
-    uint64_t last;
-    uint32_t value;
-    if (go->globals.gomaxprocs && ca_target_read_u32(go->target, go->globals.gomaxprocs, &value))
-        ret->procs = value;
-    if (go->globals.ncpu && ca_target_read_u32(go->target, go->globals.ncpu, &value))
-        ret->cpus = value;
-    if (go->globals.memstats && go->now != CA_UNKNOWN &&
-        ca_go_read_u64(go, go->globals.memstats, GO_MSTATS_LAST_GC_NANO, &last) && last &&
-        (int64_t)last <= go->now)
-        ret->last_gc_ns = go->now - (int64_t)last;
+    *ret = ca_go_of(runtime)->facts;
 }
 
 static void read_version(struct ca_go *go)
@@ -126,8 +116,17 @@ static struct ca_error *probe(const struct ca_context *context, struct ca_runtim
     return NULL;
 }
 
+/* By the build info that the linker leaves in every Go program. */
+static bool recognise(const uint8_t *bytes, size_t size, char *version, size_t room)
+{
+    struct ca_module module = {.bytes = bytes, .size = size};
+    return ca_go_find_version(NULL, &module, version, room);
+}
+
 const struct ca_runtime_ops ca_go_ops = {
     .name = "go",
+    .title = "Go",
+    .recognise = recognise,
     .probe = probe,
     .collect = ca_go_collect,
     .name_stack = ca_go_name_stack,

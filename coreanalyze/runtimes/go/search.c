@@ -14,8 +14,15 @@ enum function {
     SEMACQUIRE1,
     SEMRELEASE1,
     GCMARKTERMINATION,
+    FINDRUNNABLE,
     CREATEFING,
     QUEUEFINALIZER,
+    RUNFINQ,
+    RUNFINALIZERS,
+    FREESPECIAL,
+    IS_SYSTEM,
+    MARKROOT,
+    FINDOBJECT,
     OSINIT,
     FUNCTION_COUNT,
 };
@@ -28,8 +35,15 @@ static const char *const function_names[FUNCTION_COUNT] = {
     [SEMACQUIRE1] = "runtime.semacquire1",
     [SEMRELEASE1] = "runtime.semrelease1",
     [GCMARKTERMINATION] = "runtime.gcMarkTermination",
+    [FINDRUNNABLE] = "runtime.findRunnable",
     [CREATEFING] = "runtime.createfing",
     [QUEUEFINALIZER] = "runtime.queuefinalizer",
+    [RUNFINQ] = "runtime.runfinq",
+    [RUNFINALIZERS] = "runtime.runFinalizers", /* its name from 1.25 */
+    [FREESPECIAL] = "runtime.freeSpecial",
+    [IS_SYSTEM] = "runtime.isSystemGoroutine",
+    [MARKROOT] = "runtime.markroot",
+    [FINDOBJECT] = "runtime.findObject",
     [OSINIT] = "runtime.osinit",
 };
 
@@ -39,13 +53,20 @@ enum {
     CHAIN_MAX = 1 << 20,
     BLOCK_REASONS = 64,
     REASON_MAX = 64,
+    FIN_BLOCK_MAX = 4096, /* bytes of a block of finalizers, so never more entries */
+    CPUS_MAX = 65536,
+    FING_FLAGS_MAX = 64,
+    ARENA_SHIFT = 26,
+    ARENAS = 1 << 22,
+    PAGE_SHIFT = 13,
+    ARENA_PAGES = 1 << (ARENA_SHIFT - PAGE_SHIFT),
 };
 
 struct search {
     struct ca_go *go;
     struct ca_go_func functions[FUNCTION_COUNT];
-    uint64_t low, high;           /* the module's data, all sections */
-    struct ca_go_references refs; /* of the function at hand */
+    uint64_t low, high;                  /* the module's data, all sections */
+    struct ca_go_references refs, other; /* of the function at hand, and of one to compare with */
 };
 
 /* References of one function into search->refs. false: no memory. */
@@ -54,6 +75,14 @@ static bool refer(struct search *search, enum function function)
     search->refs.list.len = 0;
     return ca_go_references_add(search->go, &search->functions[function], search->low, search->high,
                                 &search->refs);
+}
+
+/* The same of another function, into search->other. */
+static bool refer_other(struct search *search, enum function function)
+{
+    search->other.list.len = 0;
+    return ca_go_references_add(search->go, &search->functions[function], search->low, search->high,
+                                &search->other);
 }
 
 static bool is_g(struct ca_go *go, uint64_t g)
@@ -221,14 +250,19 @@ static bool search_allp(struct search *search)
     return true;
 }
 
+/* newproc1 refers to goidgen, its first field, and findRunnable to lastpoll. */
 static bool search_sched(struct search *search)
 {
     struct ca_go *go = search->go;
-    if (!refer(search, NEWPROC1))
+    uint64_t poll_at = (uint64_t)go->layout.at[GO_SCHED_LASTPOLL];
+    if (!refer(search, NEWPROC1) || !refer_other(search, FINDRUNNABLE))
         return false;
-    for (size_t i = 0; i < search->refs.list.len && !go->globals.sched; i++)
-        if (is_sched(go, search->refs.list.data[i]))
-            go->globals.sched = search->refs.list.data[i];
+    for (size_t i = 0; i < search->refs.list.len && !go->globals.sched; i++) {
+        uint64_t candidate = search->refs.list.data[i];
+        if (candidate % 8 == 0 && contains(&search->other, candidate + poll_at) &&
+            is_sched(go, candidate))
+            go->globals.sched = candidate;
+    }
     return true;
 }
 
@@ -237,23 +271,18 @@ static bool search_sched(struct search *search)
 static bool search_semtable(struct search *search)
 {
     struct ca_go *go = search->go;
-    struct ca_go_references acquire = {0};
     uint64_t most = 0, used;
-    if (!refer(search, SEMACQUIRE1))
+    if (!refer(search, SEMACQUIRE1) || !refer_other(search, SEMRELEASE1))
         return false;
-    acquire = search->refs;
-    search->refs = (struct ca_go_references){0};
-    bool ok = refer(search, SEMRELEASE1);
-    for (size_t i = 0; ok && i < acquire.list.len; i++) {
-        uint64_t candidate = acquire.list.data[i];
-        if (contains(&search->refs, candidate) && is_semtable(search, candidate, &used) &&
+    for (size_t i = 0; i < search->refs.list.len; i++) {
+        uint64_t candidate = search->refs.list.data[i];
+        if (contains(&search->other, candidate) && is_semtable(search, candidate, &used) &&
             (!go->globals.semtable || used > most)) {
             most = used;
             go->globals.semtable = candidate;
         }
     }
-    ca_vec_deinit(&acquire.list);
-    return ok;
+    return true;
 }
 
 /* Two fields of memstats are written at the end of each collection. */
@@ -300,17 +329,125 @@ static void search_reasons(struct search *search)
     go->globals.wait_reasons_size = count * 16;
 }
 
-static bool search_finalizers(struct search *search)
+/* Whether the finalizers' goroutine runs one now, which makes it the user's: a word of flags to
+ * which createfing refers as well (from 1.20), or a byte. isSystemGoroutine and runfinq read and
+ * write it. */
+static bool search_fing(struct search *search)
+{
+    struct ca_go *go = search->go;
+    enum function run = search->functions[RUNFINQ].record ? RUNFINQ : RUNFINALIZERS;
+    if (!refer(search, IS_SYSTEM) || !refer_other(search, run))
+        return false;
+    uint64_t found = 0;
+    for (size_t i = 0; i < search->refs.list.len && !found; i++)
+        if (contains(&search->other, search->refs.list.data[i]))
+            found = search->refs.list.data[i];
+    uint32_t flags;
+    uint8_t running;
+    if (!found || !refer(search, CREATEFING))
+        return !found;
+    if (contains(&search->refs, found)) {
+        if (ca_target_read_u32(go->target, found, &flags) && flags < FING_FLAGS_MAX)
+            go->globals.fing_status = found;
+    } else if (ca_target_read(go->target, found, &running, 1) && running <= 1) {
+        go->globals.fing_running = found;
+    }
+    return true;
+}
+
+/* A list of blocks of finalizers, of any length. */
+static bool is_fin_list(struct ca_go *go, uint64_t address, uint64_t *first)
+{
+    uint64_t block;
+    uint32_t count;
+    if (!ca_target_read_u64(go->target, address, first))
+        return false;
+    block = *first;
+    for (int i = 0; block && i < CHAIN_MAX; i++)
+        if (block % 8 || !ca_go_read_u32(go, block, GO_FINBLOCK_CNT, &count) ||
+            count > FIN_BLOCK_MAX || !ca_go_read_u64(go, block, GO_FINBLOCK_ALLLINK, &block))
+            return false;
+    return !block;
+}
+
+/* allfin: queuefinalizer adds to it, markroot walks it. An empty list has no marks of its own: one
+ * that holds something is preferred. */
+static bool search_allfin(struct search *search)
+{
+    struct ca_go *go = search->go;
+    bool filled = false;
+    if (!refer(search, QUEUEFINALIZER) || !refer_other(search, MARKROOT))
+        return false;
+    for (size_t i = 0; i < search->refs.list.len && !filled; i++) {
+        uint64_t candidate = search->refs.list.data[i], first;
+        if (candidate % 8 || !contains(&search->other, candidate) ||
+            !is_fin_list(go, candidate, &first) || (!first && go->globals.allfin))
+            continue;
+        go->globals.allfin = candidate;
+        filled = first != 0;
+    }
+    return true;
+}
+
+/* gcCleanups: freeSpecial refers to it, markroot to its list of all blocks. */
+static bool search_cleanups(struct search *search)
+{
+    struct ca_go *go = search->go;
+    if (go->layout.at[GO_CLEANUPS_ALL] == CA_LAYOUT_ABSENT)
+        return true;
+    uint64_t all_at = (uint64_t)go->layout.at[GO_CLEANUPS_ALL];
+    if (!refer(search, FREESPECIAL) || !refer_other(search, MARKROOT))
+        return false;
+    for (size_t i = 0; i < search->refs.list.len && !go->globals.gc_cleanups; i++) {
+        uint64_t candidate = search->refs.list.data[i];
+        if (candidate % 8 == 0 && contains(&search->other, candidate + all_at))
+            go->globals.gc_cleanups = candidate;
+    }
+    return true;
+}
+
+/* mheap_.arenas: a table that leads from the address of a g to a span that holds it. */
+static bool is_arenas(struct ca_go *go, uint64_t address, uint64_t g)
+{
+    uint64_t base = go->target->arch == CA_ARCH_AMD64 ? 0xffff800000000000u : 0;
+    uint64_t number = (g - base) >> ARENA_SHIFT, table, arena, span, start, pages;
+    return number < ARENAS && ca_target_read_u64(go->target, address, &table) && table &&
+           table % 8 == 0 && ca_target_read_u64(go->target, table + number * 8, &arena) && arena &&
+           ca_go_read_u64(go, arena + (g >> PAGE_SHIFT) % ARENA_PAGES * 8, GO_HEAPARENA_SPANS,
+                          &span) &&
+           span && ca_go_read_u64(go, span, GO_MSPAN_START, &start) &&
+           ca_go_read_u64(go, span, GO_MSPAN_NPAGES, &pages) && g >= start &&
+           (g - start) >> PAGE_SHIFT < pages;
+}
+
+static bool search_mheap(struct search *search)
+{
+    struct ca_go *go = search->go;
+    uint64_t array, g;
+    if (!refer(search, FINDOBJECT))
+        return false;
+    if (!ca_target_read_u64(go->target, go->globals.allgs, &array) ||
+        !ca_target_read_u64(go->target, array, &g))
+        return true;
+    for (size_t i = 0; i < search->refs.list.len && !go->globals.mheap; i++)
+        if (is_arenas(go, search->refs.list.data[i], g))
+            go->globals.mheap =
+                search->refs.list.data[i] - (uint64_t)go->layout.at[GO_MHEAP_ARENAS];
+    return true;
+}
+
+/* osinit sets the number of processors before anything else. */
+static bool search_cpus(struct search *search)
 {
     struct ca_go *go = search->go;
     uint32_t value;
-    if (!refer(search, CREATEFING))
+    if (!refer(search, OSINIT))
         return false;
-    /* Since 1.20 createfing refers to fingStatus alone; before, to several single bytes. */
-    if (search->refs.list.len && search->functions[CREATEFING].record &&
-        go->layout.at[GO_G_PARENT] != CA_LAYOUT_ABSENT &&
-        ca_target_read_u32(go->target, search->refs.list.data[0], &value) && value < 32)
-        go->globals.fing_status = search->refs.list.data[0];
+    for (size_t i = 0; i < search->refs.list.len && !go->globals.ncpu; i++)
+        if (search->refs.list.data[i] % 4 == 0 &&
+            ca_target_read_u32(go->target, search->refs.list.data[i], &value) && value &&
+            value <= CPUS_MAX)
+            go->globals.ncpu = search->refs.list.data[i];
     return true;
 }
 
@@ -336,10 +473,13 @@ struct ca_error *ca_go_search_globals(struct ca_go *go)
         scan_allgs(&search);
     if (ok && go->globals.allgs)
         ok = search_allm(&search) && search_allp(&search) && search_sched(&search) &&
-             search_semtable(&search) && search_memstats(&search) && search_finalizers(&search);
+             search_semtable(&search) && search_memstats(&search) && search_fing(&search) &&
+             search_allfin(&search) && search_cleanups(&search) && search_mheap(&search) &&
+             search_cpus(&search);
     if (ok)
         search_reasons(&search);
     ca_vec_deinit(&search.refs.list);
+    ca_vec_deinit(&search.other.list);
     if (!ok)
         return &ca_error_nomem;
     if (!go->globals.allgs)
