@@ -312,6 +312,34 @@ struct ca_memory_info {
 };
 void ca_session_memory(const struct ca_session *session, struct ca_memory_info *ret);
 
+/* ---- the processes of this machine -------------------------------------------------------- */
+
+struct ca_processes;
+
+/* A process in which a known runtime lives, or most likely lives. */
+struct ca_process_info {
+    int64_t pid;
+    const char *program;                    /* name of its file; NULL: not known */
+    const struct ca_runtime_info *runtimes; /* tasks CA_UNKNOWN where it could not be read */
+    size_t runtime_count;
+    int stripped; /* 1: its executable carries no symbol table, 0: it does, -1: not known */
+    int64_t threads;
+    bool readable;
+    const char *why; /* not readable: why, and what to do; else NULL, or what is missing */
+};
+
+/* Looks at every process but the caller's own, and stops none: the counts of tasks may be torn.
+ * Of the options those that decide what is found are used: runtime_files, sysroot, progress. A
+ * process that may not be read is listed when its command line names a file of a known runtime.
+ * Errors: no memory, no /proc, cancelled. */
+struct ca_error *ca_processes_create(const struct ca_options *options, struct ca_processes **ret);
+/* NULL is allowed. */
+void ca_processes_destroy(struct ca_processes *processes);
+
+/* In the order of their pids; what is given lives as long as processes. */
+size_t ca_processes_count(const struct ca_processes *processes);
+bool ca_processes_get(const struct ca_processes *processes, size_t i, struct ca_process_info *ret);
+
 /* ---- documents ------------------------------------------------------------------------------ */
 
 /* One command with its options, as all doors understand it. */
@@ -336,6 +364,10 @@ typedef bool ca_sink_fn(void *arg, const char *text, size_t size);
 /* Writes the document for one request. *status is the exit status of the contract (0 or 1). */
 struct ca_error *ca_session_write(struct ca_session *session, const struct ca_request *request,
                                   ca_sink_fn *sink, void *arg, int *status);
+
+/* The `ps` document. Of the request only json counts. */
+struct ca_error *ca_processes_write(const struct ca_processes *processes,
+                                    const struct ca_request *request, ca_sink_fn *sink, void *arg);
 
 /* ---- words ---------------------------------------------------------------------------------- */
 

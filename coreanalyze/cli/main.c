@@ -12,7 +12,7 @@ static const struct {
 } commands[] = {
     {"leaks", ca_cli_report},    {"tasks", ca_cli_report}, {"task", ca_cli_report},
     {"explain", ca_cli_report},  {"info", ca_cli_report},  {"export-core", ca_cli_export_core},
-    {"describe", ca_cli_report},
+    {"describe", ca_cli_report}, {"ps", ca_cli_ps},
 };
 
 static int say(const char *text)

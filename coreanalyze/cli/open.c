@@ -22,12 +22,12 @@ static int64_t now_ms(void)
 
 static bool show_progress(void *arg, const char *what, uint64_t done, uint64_t total)
 {
-    struct progress *progress = arg;
+    struct progress *shown = arg;
     int64_t now = now_ms();
-    if (now < progress->next_ms)
+    if (now < shown->next_ms)
         return true;
-    progress->next_ms = now + 200;
-    progress->shown = true;
+    shown->next_ms = now + 200;
+    shown->shown = true;
     if (total)
         fprintf(stderr, "\r\033[K%.60s: %.0f%%", what, 100.0 * (double)done / (double)total);
     else
@@ -35,20 +35,31 @@ static bool show_progress(void *arg, const char *what, uint64_t done, uint64_t t
     return true;
 }
 
-struct ca_error *ca_cli_open(struct ca_command_line *line, struct ca_session **ret)
+/* The session may call it as long as it lives. */
+static struct progress progress;
+
+void ca_cli_progress_start(struct ca_options *options)
 {
-    /* The session may call it as long as it lives. */
-    static struct progress progress;
     progress.next_ms = now_ms() + 500;
     if (isatty(STDERR_FILENO)) {
-        line->options.progress = show_progress;
-        line->options.progress_arg = &progress;
+        options->progress = show_progress;
+        options->progress_arg = &progress;
     }
-    struct ca_error *error = line->target ? ca_session_open_core(line->target, &line->options, ret)
-                                          : ca_session_attach(line->pid, &line->options, ret);
+}
+
+void ca_cli_progress_end(void)
+{
     if (progress.shown)
         fputs("\r\033[K", stderr);
     progress.shown = false;
+}
+
+struct ca_error *ca_cli_open(struct ca_command_line *line, struct ca_session **ret)
+{
+    ca_cli_progress_start(&line->options);
+    struct ca_error *error = line->target ? ca_session_open_core(line->target, &line->options, ret)
+                                          : ca_session_attach(line->pid, &line->options, ret);
+    ca_cli_progress_end();
     return error;
 }
 

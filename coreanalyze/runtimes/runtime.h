@@ -57,7 +57,10 @@ struct ca_runtime_facts {
 };
 
 struct ca_runtime_ops {
-    const char *name; /* "go"; NULL for described ones, which name themselves */
+    const char *name, *title; /* "go", "Go"; NULL for described ones, which name themselves */
+    /* Whether an executable file carries the runtime, by the file alone, and its version (may be
+     * empty). For processes that may not be read. NULL: cannot be told. */
+    bool (*recognise)(const uint8_t *bytes, size_t size, char *version, size_t room);
     /* *ret NULL: not mine. An error: mine, but unreadable, and why (a version without a layout). */
     struct ca_error *(*probe)(const struct ca_context *context, struct ca_runtime **ret);
     struct ca_error *(*collect)(struct ca_runtime *runtime, struct ca_tasks *tasks);

@@ -204,8 +204,11 @@ static struct ca_error *open_memory(struct ca_target *target, struct live *live)
     snprintf(path, sizeof(path), "/proc/%d/mem", live->tid);
     live->memory = open(path, O_RDONLY | O_CLOEXEC);
     struct ca_error *error = ca_procfs_mappings(target, live->tid);
-    if (!error && !target->mappings.len)
+    bool denied = error ? error->code == CA_ERROR_PERMISSION : !target->mappings.len;
+    if (denied) {
+        ca_error_destroy(error);
         error = ca_trace_denied(target->pid, live->tid);
+    }
     if (error)
         return error;
     target->load = load;

@@ -177,7 +177,9 @@ struct ca_error *ca_procfs_mappings(struct ca_target *target, int64_t tid)
     int failed = ca_procfs_read(&text, "/proc/%" PRId64 "/maps", tid);
     struct ca_error *error = NULL;
     if (failed)
-        error = ca_error_create(failed == ENOMEM ? CA_ERROR_NOMEM : CA_ERROR_PERMISSION,
+        error = ca_error_create(failed == ENOMEM                      ? CA_ERROR_NOMEM
+                                : failed == EACCES || failed == EPERM ? CA_ERROR_PERMISSION
+                                                                      : CA_ERROR_IO,
                                 "/proc/%" PRId64 "/maps: %s", tid, strerror(failed));
     for (char *line = text.data; !error && line && *line;) {
         size_t size = strcspn(line, "\n");
