@@ -1,0 +1,3 @@
+module gomemory
+
+go 1.19
