@@ -10,7 +10,7 @@
 enum {
     CA_DESCRIBED_TASKS = 4000000,
     CA_DESCRIBED_FRAMES = 512,
-    CA_DESCRIBED_BUDGET = 60000000,
+    CA_DESCRIBED_BUDGET = 20000000,
 };
 
 /* A task as it was found, before it is read. */
