@@ -46,6 +46,7 @@ void ca_session_destroy(struct ca_session *session)
     ca_vec_deinit(&session->notes);
     ca_vec_deinit(&session->others);
     ca_vec_deinit(&session->evidence);
+    ca_locals_deinit(&session->locals);
     ca_vec_deinit(&session->path);
     ca_vec_deinit(&session->checks.list);
     free(session);

@@ -14,6 +14,7 @@
 #include "coreanalyze.h"
 #include "runtimes/described/check.h"
 #include "runtimes/runtime.h"
+#include "unwind/locals.h"
 
 struct ca_session {
     struct ca_options options;
@@ -33,6 +34,7 @@ struct ca_session {
     CA_VEC(const char *) notes;
     CA_VEC(size_t) others;
     CA_VEC(struct ca_evidence_info) evidence;
+    struct ca_locals locals;
     CA_VEC(struct ca_path_info) path;
     struct ca_checks checks; /* of ca_options.check */
     char build_id[130];

@@ -1,0 +1,154 @@
+#include "unwind/locals.h"
+
+#include <dwarf.h>
+#include <string.h>
+
+enum { CHAIN = 32, DEPTH = 64, VARIABLES = 512 };
+
+void ca_locals_deinit(struct ca_locals *locals)
+{
+    ca_vec_deinit(&locals->list);
+    ca_strings_deinit(&locals->strings);
+}
+
+/* The functions around an address, outermost first: the real one, then those inlined in it. */
+static unsigned functions_at(Dwarf_Die *parent, Dwarf_Addr address, unsigned depth,
+                             Dwarf_Die *chain, unsigned count)
+{
+    Dwarf_Die child;
+    if (depth > DEPTH || count == CHAIN || dwarf_child(parent, &child))
+        return count;
+    do {
+        int tag = dwarf_tag(&child);
+        bool function = tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
+        bool block =
+            tag == DW_TAG_lexical_block || tag == DW_TAG_try_block || tag == DW_TAG_catch_block;
+        bool outer = !count && (tag == DW_TAG_namespace || tag == DW_TAG_structure_type ||
+                                tag == DW_TAG_class_type);
+        if ((function || block) && dwarf_haspc(&child, address) == 1) {
+            if (function)
+                chain[count++] = child;
+            return functions_at(&child, address, depth + 1, chain, count);
+        }
+        unsigned found = outer ? functions_at(&child, address, depth + 1, chain, 0) : 0;
+        if (found)
+            return found;
+    } while (dwarf_siblingof(&child, &child) == 0);
+    return count;
+}
+
+/* Without a table of addresses every unit is asked. */
+static bool find_unit(Dwfl_Module *dwfl, uint64_t pc, Dwarf_Die *unit, Dwarf_Addr *bias)
+{
+    Dwarf_Die *found = dwfl_module_addrdie(dwfl, pc, bias);
+    if (found) {
+        *unit = *found;
+        return true;
+    }
+    Dwarf *dwarf = dwfl_module_getdwarf(dwfl, bias);
+    Dwarf_Off at = 0, next;
+    size_t header;
+    while (dwarf && dwarf_nextcu(dwarf, at, &next, &header, NULL, NULL, NULL) == 0 && next > at) {
+        if (dwarf_offdie(dwarf, at + header, unit) && dwarf_haspc(unit, pc - *bias) == 1)
+            return true;
+        at = next;
+    }
+    return false;
+}
+
+static bool variable_type(Dwarf_Die *variable, Dwarf_Die *ret)
+{
+    Dwarf_Attribute attr;
+    return dwarf_attr_integrate(variable, DW_AT_type, &attr) && dwarf_formref_die(&attr, ret);
+}
+
+static const char *keep(struct ca_locals *locals, const struct ca_buf *buf)
+{
+    return buf->data && !buf->failed ? ca_strings_intern(&locals->strings, buf->data, buf->len)
+                                     : NULL;
+}
+
+static bool add_variable(struct ca_local_frame *frame, Dwarf_Die *variable, struct ca_locals *ret)
+{
+    const char *name = dwarf_diename(variable);
+    Dwarf_Die type;
+    struct ca_whereabouts place;
+    if (!name || !*name)
+        return true;
+    struct ca_local_info local = {.argument = dwarf_tag(variable) == DW_TAG_formal_parameter};
+    bool typed = variable_type(variable, &type);
+    local.why = ca_whereabouts_find(frame, variable, &place);
+    if (!local.why && !typed)
+        local.why = "of unknown type";
+    if (*name == '&' && typed) {
+        Dwarf_Die pointee;
+        struct ca_whereabouts behind = {0};
+        bool there =
+            ca_value_behind(frame->target, &type, local.why ? NULL : &place, &pointee, &behind);
+        if (there || local.why) {
+            name++;
+            place = behind;
+            type = pointee;
+        }
+    }
+    struct ca_buf text = {0}, kind = {0};
+    if (typed)
+        ca_type_name(&type, &kind);
+    if (!local.why && !ca_value_format(frame->target, &type, &place, &text))
+        local.why = "not readable";
+    local.name = ca_strings_intern(&ret->strings, name, strlen(name));
+    local.type = keep(ret, &kind);
+    local.value = local.why ? NULL : keep(ret, &text);
+    bool ok = local.name && !kind.failed && !text.failed && ca_vec_push(&ret->list, local);
+    ca_buf_deinit(&kind);
+    ca_buf_deinit(&text);
+    return ok;
+}
+
+static bool add_scope(struct ca_local_frame *frame, Dwarf_Die *scope, unsigned depth,
+                      struct ca_locals *ret)
+{
+    Dwarf_Die child;
+    if (depth > DEPTH || dwarf_child(scope, &child))
+        return true;
+    do {
+        switch (dwarf_tag(&child)) {
+        case DW_TAG_formal_parameter:
+        case DW_TAG_variable:
+            if (ret->list.len < VARIABLES && !add_variable(frame, &child, ret))
+                return false;
+            break;
+        case DW_TAG_lexical_block:
+        case DW_TAG_try_block:
+        case DW_TAG_catch_block:
+            if (dwarf_haspc(&child, frame->pc - frame->bias) == 1 &&
+                !add_scope(frame, &child, depth + 1, ret))
+                return false;
+            break;
+        }
+    } while (dwarf_siblingof(&child, &child) == 0);
+    return true;
+}
+
+struct ca_error *ca_locals_read(struct ca_modules *modules, struct ca_local_frame *frame,
+                                unsigned inlined, struct ca_locals *ret)
+{
+    ca_locals_deinit(ret);
+    memset(ret, 0, sizeof(*ret));
+    struct ca_module *module = ca_modules_at(modules, frame->pc);
+    Dwfl_Module *dwfl = module ? ca_module_dwfl(modules, module) : NULL;
+    Dwarf_Die unit, chain[CHAIN];
+    unsigned count = 0;
+    if (dwfl && find_unit(dwfl, frame->pc, &unit, &frame->bias))
+        count = functions_at(&unit, frame->pc - frame->bias, 0, chain, 0);
+    if (!count)
+        return ca_error_create(CA_ERROR_UNSUPPORTED,
+                               "no debug information for 0x%llx in %s: variables need the program "
+                               "built with it, or its debug file installed",
+                               (unsigned long long)frame->pc,
+                               module && module->name ? module->name : "an unknown module");
+    Dwarf_Attribute base;
+    frame->frame_base = dwarf_attr_integrate(&chain[0], DW_AT_frame_base, &base);
+    unsigned at = inlined < count ? count - 1 - inlined : 0;
+    return add_scope(frame, &chain[at], 0, ret) ? NULL : &ca_error_nomem;
+}
