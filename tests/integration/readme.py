@@ -3,7 +3,8 @@ compares. `python3 tests/integration/readme.py --write` puts what was printed in
 
 A fenced block whose first line begins with `$ ` is run, line by line, by bash, in a folder that
 holds links to build/, gdb/, lldb/, samples/ and coreanalyze/ of this checkout. `(gdb) ` and `(lldb) `
-lines below a `$ gdb` or `$ lldb` are given to that debugger. A line `...` stands for any lines.
+lines below a `$ gdb` or `$ lldb` are given to that debugger; lines with `> ` go on with the command
+above. A line `...` stands for any lines.
 
 Files that the commands name are made as a comment of the document says, anywhere in it:
 
@@ -72,6 +73,8 @@ class Block:
                 inner = DEBUGGERS.get(line[2:].split()[0])
             elif inner and line.startswith(inner.strip()):
                 self.steps.append(Step(inner, line[len(inner):]))
+            elif line.startswith("> ") and not self.steps[-1].shown:
+                self.steps[-1].command += "\n" + line[2:]
             else:
                 self.steps[-1].shown.append(line)
 
@@ -193,7 +196,9 @@ def run(block, folder, program):
             ["bash", "-c", command], cwd=folder.path, env=environment(program), timeout=TIMEOUT,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )
-        text = done.stdout.decode("utf-8", "replace").replace(f"{folder.path}/", "")
+        text = done.stdout.decode("utf-8", "replace")
+        for place in (folder.path, ROOT):
+            text = text.replace(f"{place}/", "")
         outputs += _split(text, len(inner)) if inner else [_lines(text)]
     return outputs
 
@@ -298,7 +303,8 @@ def write(path, folder, program):
     for block in reversed(blocks(path)):
         new = []
         for step, printed in zip(block.steps, run(block, folder, program)):
-            new += [step.prompt + step.command, *refreshed(step, printed)]
+            command = (step.prompt + step.command).replace("\n", "\n> ")
+            new += [*command.split("\n"), *refreshed(step, printed)]
         if new != lines[block.start : block.end]:
             changed.append(str(block))
             lines[block.start : block.end] = new
