@@ -1,5 +1,7 @@
 #include "analysis/proof.h"
 
+#include "analysis/pattern.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -314,7 +316,6 @@ struct ca_error *ca_proof_groups(struct ca_provers *provers, struct ca_tasks *ta
 {
     int64_t *bytes = calloc(groups->list.len + 1, sizeof(*bytes)), shared = 0;
     struct ca_error *error = bytes ? NULL : &ca_error_nomem;
-    (void)tasks;
     for (size_t i = 0; i < provers->list.len && !error; i++) {
         struct ca_prover *prover = &provers->list.data[i];
         if (!prover->proved || prover->leaked == 0)
@@ -323,6 +324,14 @@ struct ca_error *ca_proof_groups(struct ca_provers *provers, struct ca_tasks *ta
         for (size_t g = 0; g < groups->list.len && !error; g++)
             if (groups->list.data[g].proof == CA_PROOF_UNREACHABLE)
                 groups->list.data[g].heap_bytes = bytes[g];
+    }
+    for (size_t g = 0; g < groups->list.len && !error; g++) {
+        struct ca_group *group = &groups->list.data[g];
+        const struct ca_task *first = &tasks->list.data[groups->members.data[group->first]];
+        int64_t more = group->heap_bytes == CA_UNKNOWN ? 0 : shared;
+        ca_pattern_find(group, tasks, groups, ca_proof_of(provers, first));
+        if (!ca_pattern_evidence(groups, g, tasks, more))
+            error = &ca_error_nomem;
     }
     free(bytes);
     return error;

@@ -90,6 +90,16 @@ struct ca_edge_info {
     uint32_t line;
 };
 
+/* What is known of a task's code and of its maker's. */
+enum {
+    CA_SHAPE_AGAIN = 1,           /* it comes back to where it waits: a loop */
+    CA_SHAPE_RANGES = 2,          /* it receives until the channel is closed */
+    CA_SHAPE_MAKER_SELECTS = 4,   /* the function that made it waits for one of several things */
+    CA_SHAPE_MAKER_TIMES = 8,     /* ... and sets a time limit */
+    CA_SHAPE_MAKER_RECEIVES = 16, /* ... receives */
+    CA_SHAPE_MAKER_SENDS = 32,
+};
+
 struct ca_heap_ops {
     /* Called after collect, while the target stands still. Reads all that the other calls need.
      * Errors: no memory. What cannot be read sets broken and is a gap. */
@@ -116,6 +126,8 @@ struct ca_heap_ops {
     void (*describe_object)(struct ca_heap *heap, struct ca_strings *strings,
                             const struct ca_region *region, uint32_t slot,
                             struct ca_edge_info *ret);
+    /* CA_SHAPE_... of a task; may be NULL. */
+    uint32_t (*shape)(struct ca_heap *heap, uint32_t task);
     void (*destroy)(struct ca_heap *heap);
 };
 

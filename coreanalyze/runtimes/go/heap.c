@@ -500,5 +500,6 @@ const struct ca_heap_ops ca_go_heap_ops = {
     .scan = ca_go_heap_scan,
     .describe_root = ca_go_heap_describe_root,
     .describe_object = ca_go_heap_describe_object,
+    .shape = ca_go_heap_shape,
     .destroy = go_destroy,
 };

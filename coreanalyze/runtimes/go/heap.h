@@ -5,6 +5,7 @@
  * heap_types.c  pointer masks of types
  * heap_describe.c  names, for explanations
  * heap_roots.c  globals, finalizers, threads, foreign memory
+ * heap_shape.c  what the code around a wait looks like
  * stackmap.c    where the pointers of a stack are
  *
  * Sources: runtime/mheap.go, mbitmap*.go, mgcmark.go, stkframe.go, stack.go, mfinal.go,
@@ -134,6 +135,9 @@ void ca_go_heap_describe_root(struct ca_heap *heap, struct ca_strings *strings,
 void ca_go_heap_describe_object(struct ca_heap *heap, struct ca_strings *strings,
                                 const struct ca_region *region, uint32_t slot,
                                 struct ca_edge_info *ret);
+
+/* heap_shape.c */
+uint32_t ca_go_heap_shape(struct ca_heap *heap, uint32_t task);
 
 /* stackmap.c */
 void ca_go_heap_task_roots(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);

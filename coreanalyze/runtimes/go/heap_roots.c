@@ -161,16 +161,22 @@ static void doomed(struct ca_go_heap *heap, const struct ca_root_sink *sink)
 
 /* ---- threads ------------------------------------------------------------------------------- */
 
+/* Pointers are passed in general registers only, so at its entry a function's vectors are dead. */
+static bool at_entry(struct ca_go_heap *heap, const struct ca_regs *regs)
+{
+    struct ca_go_func func;
+    uint64_t pc;
+    return ca_target_pc(heap->target->arch, regs, &pc) &&
+           ca_go_func_find(&heap->go->tables, pc, &func) && func.entry == pc;
+}
+
 /* Of these registers a function just entered can use only what was passed. abi-internal.md */
 static bool dead_at_entry(struct ca_go_heap *heap, const struct ca_regs *regs, unsigned i)
 {
     static const uint32_t live = 1u << 0 | 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 |
                                  1u << 8 | 1u << 9 | 1u << 10 | 1u << 11;
-    struct ca_go_func func;
-    uint64_t pc;
-    return heap->target->arch == CA_ARCH_AMD64 && ca_target_pc(heap->target->arch, regs, &pc) &&
-           ca_go_func_find(&heap->go->tables, pc, &func) && func.entry == pc && i < 16 &&
-           !(live >> i & 1);
+    return heap->target->arch == CA_ARCH_AMD64 && i < 16 && !(live >> i & 1) &&
+           at_entry(heap, regs);
 }
 
 /* In a system call of Go's own code no register is worth keeping: Go saves none across calls, and
@@ -206,7 +212,7 @@ static void vectors(struct ca_go_heap *heap, const struct ca_root_sink *sink,
                     const struct ca_thread *thread)
 {
     struct batch batch = {.sink = sink, .root = {.kind = CA_ROOT_REGISTERS, .frame = CA_NONE}};
-    bool dead = in_system_call(heap, &thread->regs);
+    bool dead = in_system_call(heap, &thread->regs) || at_entry(heap, &thread->regs);
     for (size_t i = 0; thread->vector && !dead && i + 8 <= thread->vector_size; i += 8) {
         uint64_t value;
         memcpy(&value, thread->vector + i, 8);
