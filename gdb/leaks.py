@@ -310,6 +310,12 @@ class _Selection:
         """Go: our frames, by the runtime's tables. Else gdb's own CFI may do, from the first."""
         return len(session.registers(index, 0)) <= 3
 
+    def cfa(self, at, otherwise):
+        """Where the frame ends: gdb takes the id's sp for DW_OP_call_frame_cfa. Not always the
+        next frame's sp: wrappers are left out. Go keeps the frame pointer two words below."""
+        fp = self.physical[at].get(_ARCHES["amd64"][3]) if self.arch == "amd64" else None
+        return otherwise if fp is None else fp + 16
+
     def is_here(self):
         thread = gdb.selected_thread()
         return thread is not None and (thread.num, thread.ptid) == self.thread
@@ -337,16 +343,15 @@ class _Unwinder(gdb.unwinder.Unwinder):
         if pending.level() == 0:
             if here != selection.own:
                 return None
-            # A caller's stack lies above its callee's: gdb wants it so of the ids, too.
-            return self._info(pending, (first[sp] - 16, here[1]), first, selection.arch)
+            return self._info(pending, (first[sp], here[1]), first, selection.arch)
         at = selection.by_sp.get(here[0])
         if at is None or selection.physical[at][pc] != here[1]:
             return None
         if selection.native:
             return None
         last = at + 1 == len(selection.physical)
-        older = {sp: here[0] + 16, pc: 0} if last else selection.physical[at + 1]
-        return self._info(pending, here, older, selection.arch)
+        older = {sp: here[0] + 8, pc: 0} if last else selection.physical[at + 1]
+        return self._info(pending, (selection.cfa(at, older[sp]), here[1]), older, selection.arch)
 
     @staticmethod
     def _info(pending, place, registers, arch):
