@@ -27,8 +27,11 @@ DYING = {
     ).split()
 }
 
-# runtime/traceback.go, isSystemGoroutine: started in runtime., but for these.
-USER_ENTRIES = {"runtime.main", "runtime.handleAsyncEvent", "runtime.corostart"}
+# runtime/traceback.go, isSystemGoroutine: started in runtime., but for these. That of a thread that
+# C made was not started by Go at all.
+USER_ENTRIES = {
+    "runtime.main", "runtime.handleAsyncEvent", "runtime.corostart", "runtime.cgocallback",
+}
 CALLBACK_ENTRIES = {"runtime.runfinq", "runtime.runFinalizers", "runtime.runCleanups"}
 
 

@@ -95,14 +95,12 @@ static bool is_g(struct ca_go *go, uint64_t g)
            (status & ~CA_GO_SCAN) <= CA_GO_DEADEXTRA;
 }
 
-/* allgs: a slice, length <= capacity, every entry a g, the first one the main goroutine. */
+/* allgs: a slice, length <= capacity, every entry a g. */
 static bool is_allgs(struct ca_go *go, uint64_t address)
 {
-    uint64_t slice[3], g, goid;
+    uint64_t slice[3], g;
     if (!ca_target_read(go->target, address, slice, sizeof(slice)) || !slice[1] ||
-        slice[1] > slice[2] || slice[1] > LIST_MAX || slice[0] % 8 ||
-        !ca_target_read_u64(go->target, slice[0], &g) || !is_g(go, g) ||
-        !ca_go_read_u64(go, g, GO_G_GOID, &goid) || goid != 1)
+        slice[1] > slice[2] || slice[1] > LIST_MAX || slice[0] % 8)
         return false;
     uint64_t step = slice[1] > CHECK_ALL ? slice[1] / CHECK_ALL : 1;
     for (uint64_t i = 0; i < slice[1]; i += step)
@@ -210,6 +208,16 @@ static bool search_allgs(struct search *search)
     return true;
 }
 
+/* The first entry is the main goroutine. Not so in a library: there it ends, and another one takes
+ * its place. */
+static bool begins_with_main(struct ca_go *go, uint64_t address)
+{
+    uint64_t array, g, goid;
+    return ca_target_read_u64(go->target, address, &array) &&
+           ca_target_read_u64(go->target, array, &g) && ca_go_read_u64(go, g, GO_G_GOID, &goid) &&
+           goid == 1;
+}
+
 /* Without a usable allgadd: the data segment holds one slice whose entries are all g's. */
 static void scan_allgs(struct search *search)
 {
@@ -217,7 +225,7 @@ static void scan_allgs(struct search *search)
     uint64_t found = 0, most = 0, slice[3];
     for (uint64_t at = (search->low + 7) & ~7ull; at + 24 <= search->high; at += 8) {
         if (!ca_target_read(go->target, at, slice, sizeof(slice)) || slice[1] <= most ||
-            !is_allgs(go, at))
+            !is_allgs(go, at) || !begins_with_main(go, at))
             continue;
         found = at;
         most = slice[1];
