@@ -78,9 +78,8 @@ static void map_core(const char *path)
     segments = calloc(header->e_phnum + 1u, sizeof(*segments));
     for (int i = 0; i < header->e_phnum; i++)
         if (phdr[i].p_type == PT_LOAD && phdr[i].p_filesz)
-            segments[segment_count++] =
-                (struct segment){phdr[i].p_vaddr, phdr[i].p_vaddr + phdr[i].p_filesz,
-                                 bytes + phdr[i].p_offset};
+            segments[segment_count++] = (struct segment){
+                phdr[i].p_vaddr, phdr[i].p_vaddr + phdr[i].p_filesz, bytes + phdr[i].p_offset};
     qsort(segments, segment_count, sizeof(*segments), compare);
 }
 
