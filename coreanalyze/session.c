@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/rules.h"
 #include "output/output.h"
 
 const char *ca_version(void)
@@ -143,6 +144,17 @@ static void compare_counts(struct ca_session *session)
     }
 }
 
+static struct ca_error *apply_rules(struct ca_session *session)
+{
+    struct ca_rules rules = {0};
+    struct ca_error *error =
+        session->options.rules ? ca_rules_load(session->options.rules, &rules) : NULL;
+    if (!error && !ca_rules_apply(&rules, session->options.own, &session->tasks, &session->sites))
+        error = &ca_error_nomem;
+    ca_rules_deinit(&rules);
+    return error;
+}
+
 static struct ca_error *analyse(struct ca_session *session)
 {
     struct ca_verdict_limits limits = {session->options.threshold, session->options.min_age_ns};
@@ -154,6 +166,8 @@ static struct ca_error *analyse(struct ca_session *session)
         return &ca_error_nomem;
     error = ca_proof_run(&session->provers, session->runtimes.data, session->runtimes.len,
                          &session->tasks, &session->options);
+    if (!error)
+        error = apply_rules(session);
     if (error)
         return error;
     if (!ca_groups_make(&session->groups, &session->tasks, &session->sites))

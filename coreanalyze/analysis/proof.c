@@ -314,13 +314,14 @@ struct ca_error *ca_proof_run(struct ca_provers *provers, struct ca_runtime *con
 struct ca_error *ca_proof_groups(struct ca_provers *provers, struct ca_tasks *tasks,
                                  struct ca_groups *groups)
 {
-    int64_t *bytes = calloc(groups->list.len + 1, sizeof(*bytes)), shared = 0;
+    int64_t *bytes = calloc(2 * groups->list.len + 2, sizeof(*bytes));
+    int64_t *shared = bytes ? bytes + groups->list.len + 1 : NULL;
     struct ca_error *error = bytes ? NULL : &ca_error_nomem;
     for (size_t i = 0; i < provers->list.len && !error; i++) {
         struct ca_prover *prover = &provers->list.data[i];
         if (!prover->proved || prover->leaked == 0)
             continue;
-        error = ca_retained_run(prover, groups->list.len, bytes, &shared);
+        error = ca_retained_run(prover, groups->list.len, bytes, shared);
         for (size_t g = 0; g < groups->list.len && !error; g++)
             if (groups->list.data[g].proof == CA_PROOF_UNREACHABLE)
                 groups->list.data[g].heap_bytes = bytes[g];
@@ -328,7 +329,7 @@ struct ca_error *ca_proof_groups(struct ca_provers *provers, struct ca_tasks *ta
     for (size_t g = 0; g < groups->list.len && !error; g++) {
         struct ca_group *group = &groups->list.data[g];
         const struct ca_task *first = &tasks->list.data[groups->members.data[group->first]];
-        int64_t more = group->heap_bytes == CA_UNKNOWN ? 0 : shared;
+        int64_t more = group->heap_bytes == CA_UNKNOWN ? 0 : shared[g];
         ca_pattern_find(group, tasks, groups, ca_proof_of(provers, first));
         if (!ca_pattern_evidence(groups, g, tasks, more))
             error = &ca_error_nomem;

@@ -16,6 +16,7 @@ struct retained {
     uint32_t *labels; /* group + 1, by rank */
     CA_VEC(struct ca_place) work;
     uint32_t label;
+    uint8_t *sharing; /* by group: it reaches what others reach too */
     bool failed;
 };
 
@@ -59,6 +60,12 @@ static void reach(struct retained *retained, uint64_t address)
     if (!ca_mark_find(&retained->prover->mark, address, &place))
         return;
     uint32_t *label = label_of(retained, ca_mark_number(&retained->prover->mark, &place));
+    if (label && *label != 0 && *label != retained->label) {
+        if (*label != SHARED)
+            retained->sharing[*label - 1] = 1;
+        if (retained->label != SHARED)
+            retained->sharing[retained->label - 1] = 1;
+    }
     if (!label || *label == retained->label || *label == SHARED)
         return;
     *label = *label == 0 ? retained->label : SHARED;
@@ -98,10 +105,9 @@ static void drain(struct retained *retained)
     }
 }
 
-static void add_up(struct retained *retained, size_t groups, int64_t *bytes, uint64_t *shared_bits)
+static void add_up(struct retained *retained, size_t groups, int64_t *bytes)
 {
     const struct ca_heap *heap = retained->prover->heap;
-    (void)shared_bits;
     for (size_t i = 0; i < heap->regions.len; i++) {
         const struct ca_region *region = &heap->regions.data[i];
         for (uint32_t slot = 0; slot < region->count; slot++) {
@@ -125,7 +131,6 @@ struct ca_error *ca_retained_run(struct ca_prover *prover, size_t groups, int64_
 {
     struct retained retained = {.prover = prover};
     struct ca_root_sink sink = {.add = reach_root, .arg = &retained};
-    *shared = 0;
     struct ca_error *error = ca_prover_rest(prover);
     if (error)
         return error;
@@ -134,7 +139,9 @@ struct ca_error *ca_retained_run(struct ca_prover *prover, size_t groups, int64_
         goto out;
     }
     int64_t *sums = calloc(groups + 1, sizeof(*sums));
-    if (!sums) {
+    retained.sharing = calloc(groups + 1, 1);
+    if (!sums || !retained.sharing) {
+        free(sums);
         retained.failed = true;
         goto out;
     }
@@ -150,12 +157,14 @@ struct ca_error *ca_retained_run(struct ca_prover *prover, size_t groups, int64_
             reach(&retained, objects[j]);
         drain(&retained);
     }
-    add_up(&retained, groups, sums, NULL);
-    for (size_t i = 0; i < groups; i++)
+    add_up(&retained, groups, sums);
+    for (size_t i = 0; i < groups; i++) {
         bytes[i] += sums[i];
-    *shared = sums[groups];
+        shared[i] = retained.sharing[i] ? sums[groups] : 0;
+    }
     free(sums);
 out:
+    free(retained.sharing);
     free(retained.ranks);
     free(retained.labels);
     ca_vec_deinit(&retained.work);
