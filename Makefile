@@ -51,6 +51,7 @@ LIB_OBJECTS += $(BUILD)/obj/descriptions.o
 endif
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/*.c)))
 # Files in tests/unit that are no test themselves are shared by all of them.
 UNIT_SHARED := $(patsubst tests/unit/%.c,$(BUILD)/obj/unit/%.o,\
 	$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
@@ -154,10 +155,16 @@ $(BUILD)/tests/%: $(BUILD)/obj/unit/%.o $(UNIT_SHARED) $(ARCHIVE)
 	$(Q)$(CC) -o $@ $(SANITIZERS) $(CFLAGS) $(LDFLAGS) $< $(UNIT_SHARED) $(ARCHIVE) \
 		$(WRAPPED:%=-Wl,--wrap=%) $(LIBS) -lcmocka
 
+# Programs that damage what they read, in a loop; tests/integration runs them.
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(ARCHIVE) Makefile
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVE) $(LIBS)
+
 # See tests/unit/fail_alloc.h.
 WRAPPED := malloc calloc realloc
 
-unit-programs: $(UNIT_TESTS)
+unit-programs: $(UNIT_TESTS) $(FUZZERS)
 
 unit: $(UNIT_TESTS)
 	tests/run-unit $(UNIT_TESTS)
