@@ -41,6 +41,7 @@ class Record:
         self.skipped = Counter()
         self.rules = Counter()
         self.goroutines = self.frames = self.crashes = 0
+        self.lines = []  # figures for the summary
 
 
 RECORD = Record()
@@ -60,6 +61,8 @@ def pytest_terminal_summary(terminalreporter):
         )
     for rule, count in sorted(RECORD.rules.items()):
         write(f"  exception {rule}: {count}")
+    for line in RECORD.lines:
+        write(line)
     for name, why in RECORD.missing.items():
         write(f"toolchain {name} is missing, {RECORD.skipped[name]} tests skipped: {why}")
 
