@@ -84,9 +84,11 @@ void ca_go_heap_describe_root(struct ca_heap *base, struct ca_strings *strings,
 {
     struct ca_go_heap *heap = ca_go_heap_of(base);
     *ret = (struct ca_edge_info){.offset = CA_UNKNOWN};
-    if (root->kind == CA_ROOT_GLOBAL)
+    if (root->kind == CA_ROOT_GLOBAL) {
         describe_global(heap, strings, address, ret);
-    else if (root->kind == CA_ROOT_REGISTERS)
+        if (!ret->name) /* a stripped program: there is an address only */
+            ret->name = ca_strings_printf(strings, "a global variable");
+    } else if (root->kind == CA_ROOT_REGISTERS)
         ret->name = ca_strings_printf(strings, "registers of a thread");
     else if (root->kind == CA_ROOT_STACK && task != CA_NONE)
         describe_frame(heap, strings, task, root->frame, ret);
