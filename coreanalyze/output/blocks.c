@@ -2,11 +2,6 @@
 
 enum { LABEL_WIDTH = 15, PLACE_COLUMN = 40 };
 
-int ca_block_width(const struct ca_request *request)
-{
-    return request->width > 40 ? request->width : 100;
-}
-
 void ca_block_place(struct ca_buf *buf, const struct ca_paths *paths, const char *function,
                     const char *file, int64_t line, int width)
 {
@@ -36,12 +31,30 @@ void ca_block_line(struct ca_buf *buf, const char *label, const char *text)
     ca_buf_putc(buf, '\n');
 }
 
-void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, size_t cases)
+/* What "unreachable" means, where there is something that could be reached. */
+static void nothing_reaches(struct ca_buf *buf, const struct ca_wait_info *wait)
+{
+    const struct ca_case_info *channel = &wait->channel;
+    size_t there = 0;
+    for (size_t i = 0; i < wait->case_count; i++)
+        there += wait->cases[i].address != 0;
+    if (there || (strcmp(wait->kind, "select") != 0 && channel->address)) {
+        bool none = !strcmp(wait->kind, "channel") && channel->direction &&
+                    !(strcmp(channel->direction, "send") ? channel->senders : channel->receivers);
+        ca_buf_puts(buf, none ? ", and" : ";");
+        ca_buf_printf(buf, " nothing that can run reaches %s", there > 1 ? "them" : "it");
+    }
+}
+
+void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, const char *proof,
+                          size_t cases)
 {
     if (!wait->kind)
         return;
     ca_words_label(buf, "waiting for");
     ca_words_waiting_for(buf, wait);
+    if (proof && !strcmp(proof, "unreachable"))
+        nothing_reaches(buf, wait);
     ca_buf_putc(buf, '\n');
     for (size_t i = 0; i < wait->case_count && i < cases; i++) {
         ca_words_label(buf, "");

@@ -11,8 +11,10 @@ void ca_block_place(struct ca_buf *buf, const struct ca_paths *paths, const char
 /* "  label        text"; nothing for NULL. */
 void ca_block_line(struct ca_buf *buf, const char *label, const char *text);
 
-/* What it waits for, the cases of a select below. */
-void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, size_t cases);
+/* What it waits for, the cases of a select below; proof: the task's, or NULL when
+ * evidence below says it. */
+void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, const char *proof,
+                          size_t cases);
 
 /* The user's frames, or all of them; limit 0: no limit. */
 void ca_block_stack(struct ca_buf *buf, const struct ca_paths *paths,
@@ -21,7 +23,5 @@ void ca_block_stack(struct ca_buf *buf, const struct ca_paths *paths,
 /* "Next: coreanalyze explain ID TARGET", in the words of the door that asks. */
 void ca_block_next(struct ca_buf *buf, const struct ca_request *request, const char *command,
                    const char *id);
-
-int ca_block_width(const struct ca_request *request);
 
 #endif

@@ -49,7 +49,7 @@ static void why_in_words(struct ca_buf *buf, const struct ca_output *output,
                          const struct ca_paths *paths, const struct ca_task_info *task,
                          const struct ca_explanation *why)
 {
-    int width = ca_block_width(output->request);
+    int width = ca_words_width(output->request);
     const struct ca_frame_info *site = ca_words_site(task);
     verdict(buf, output, task, why);
     if (site) {
@@ -62,7 +62,8 @@ static void why_in_words(struct ca_buf *buf, const struct ca_output *output,
         ca_block_place(buf, paths, task->created.function, task->created.file, task->created.line,
                        width);
     }
-    ca_block_waiting_for(buf, &task->waiting_for, SIZE_MAX);
+    ca_block_waiting_for(buf, &task->waiting_for, why->evidence_count ? NULL : task->proof,
+                         SIZE_MAX);
     for (size_t i = 0; i < why->evidence_count; i++)
         ca_block_line(buf, i ? "" : "because", why->evidence[i].text);
     path(buf, why->path, why->path_count);

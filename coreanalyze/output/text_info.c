@@ -28,15 +28,13 @@ static void runtimes(struct ca_buf *buf, const struct ca_session *session)
     struct ca_runtime_info info;
     for (size_t i = 0; ca_session_runtime(session, i, &info); i++) {
         ca_words_label(buf, "runtime");
-        ca_words_clean(buf, info.name ? info.name : "?");
-        if (info.version) {
-            ca_buf_putc(buf, ' ');
-            ca_words_clean(buf, info.version);
-        }
+        ca_words_runtime(buf, &info);
         ca_buf_puts(buf, ": ");
         ca_words_count(buf, info.tasks, info.task_noun ? info.task_noun : "task");
-        if (info.counted != CA_UNKNOWN) {
-            ca_buf_puts(buf, ", its own counter says ");
+        if (info.counted != CA_UNKNOWN && info.counted == info.tasks) {
+            ca_buf_puts(buf, ", as its own counter says");
+        } else if (info.counted != CA_UNKNOWN) {
+            ca_buf_puts(buf, ", but its own counter says ");
             ca_words_number(buf, info.counted);
         }
         ca_buf_printf(buf, "; layout: %s\n", info.layout ? info.layout : "not known");
@@ -68,29 +66,56 @@ static void amount(struct ca_buf *buf, const char *label, int64_t value,
     ca_buf_putc(buf, '\n');
 }
 
+static void ago(struct ca_buf *buf, int64_t ns)
+{
+    ca_words_age(buf, ns);
+    ca_buf_puts(buf, " ago");
+}
+
+/* A kernel writes the signal that ended the process to each of its threads: then it says nothing
+ * of any one. */
+static bool signals_differ(const struct ca_session *session)
+{
+    struct ca_thread_info info;
+    int first = 0;
+    for (size_t i = 0; ca_session_thread(session, i, &info); i++) {
+        if (i && info.signal != first)
+            return true;
+        first = info.signal;
+    }
+    return false;
+}
+
+static void thread(struct ca_buf *buf, const struct ca_output *output,
+                   const struct ca_thread_info *info, bool signal)
+{
+    char name[sizeof(info->name) + 1] = "";
+    memcpy(name, info->name, sizeof(info->name));
+    ca_buf_printf(buf, "%9" PRId64, info->tid);
+    if (name[0]) {
+        ca_buf_puts(buf, "  ");
+        ca_words_clean(buf, name);
+    }
+    if (info->task[0])
+        ca_buf_printf(buf, "  runs %s %s", ca_words_noun(output->session), info->task);
+    if (signal && info->signal > 0)
+        ca_buf_printf(buf, "  signal %d, %s", info->signal, strsignal(info->signal));
+    ca_buf_putc(buf, '\n');
+}
+
 static void threads(struct ca_buf *buf, const struct ca_output *output)
 {
     struct ca_thread_info info;
     size_t count = ca_session_thread_count(output->session);
+    bool signals = signals_differ(output->session);
     for (size_t i = 0; i < count && ca_session_thread(output->session, i, &info); i++) {
-        char name[sizeof(info.name) + 1] = "";
-        memcpy(name, info.name, sizeof(info.name));
         if (i == THREADS_SHOWN && !output->request->full) {
             ca_words_label(buf, "");
             ca_buf_printf(buf, "... %zu more; --full shows all\n", count - i);
             return;
         }
         ca_words_label(buf, i ? "" : "threads");
-        ca_buf_printf(buf, "%" PRId64, info.tid);
-        if (name[0]) {
-            ca_buf_putc(buf, ' ');
-            ca_words_clean(buf, name);
-        }
-        if (info.task[0])
-            ca_buf_printf(buf, ", runs %s %s", ca_words_noun(output->session), info.task);
-        if (info.signal > 0)
-            ca_buf_printf(buf, ", signal %d", info.signal);
-        ca_buf_putc(buf, '\n');
+        thread(buf, output, &info, signals);
     }
 }
 
@@ -109,7 +134,7 @@ struct ca_error *ca_text_info(struct ca_output *output)
     counts(&buf, "reasons", &reasons);
     amount(&buf, "heap in use", memory.heap_in_use, ca_words_size);
     amount(&buf, "stacks", memory.stacks_in_use, ca_words_size);
-    amount(&buf, "last gc", memory.last_gc_ns, ca_words_age);
+    amount(&buf, "last gc", memory.last_gc_ns, ago);
     amount(&buf, "procs", memory.procs, ca_words_number);
     amount(&buf, "cpus", memory.cpus, ca_words_number);
     threads(&buf, output);

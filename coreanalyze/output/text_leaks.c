@@ -1,5 +1,6 @@
 /* Conclusion, groups worst first, the others in a line, what is missing, what to type next. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "output/blocks.h"
 #include "output/text.h"
@@ -96,6 +97,73 @@ static void examples(struct ca_buf *buf, const struct ca_output *output,
     ca_buf_puts(buf, group->count > IDS_SHOWN ? ", ...\n" : "\n");
 }
 
+/* Equal for waits for the same thing; 0: for nothing that has a place. */
+static uint64_t identity(const struct ca_wait_info *wait)
+{
+    uint64_t sum = wait->kind ? wait->channel.address : 0;
+    for (size_t i = 0; wait->kind && i < wait->case_count; i++)
+        sum = (sum ^ wait->cases[i].address) * 0x9e3779b97f4a7c15u;
+    return sum;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static struct ca_error *count_things(const struct ca_output *output,
+                                     const struct ca_group_info *group, size_t *ret)
+{
+    struct ca_task_info task;
+    struct ca_error *error = NULL;
+    uint64_t *seen = calloc(group->count, sizeof(*seen));
+    *ret = 0;
+    if (!seen)
+        return &ca_error_nomem;
+    for (size_t i = 0; i < group->count && !error; i++) {
+        error = ca_session_task(output->session, group->members[i], &task);
+        if (error || !(seen[i] = identity(&task.waiting_for)))
+            goto out;
+    }
+    qsort(seen, group->count, sizeof(*seen), by_value);
+    for (size_t i = 0; i < group->count; i++)
+        *ret += !i || seen[i] != seen[i - 1];
+out:
+    free(seen);
+    return error;
+}
+
+/* What is shown is one member's: whether the others wait for the same. */
+static struct ca_error *sharing(struct ca_buf *buf, const struct ca_output *output,
+                                const struct ca_group_info *group)
+{
+    size_t things = 0;
+    char id[48];
+    struct ca_error *error = group->count > 1 ? count_things(output, group, &things) : NULL;
+    if (error || !things)
+        return error;
+    ca_session_task_id(output->session, group->members[0], id);
+    ca_words_label(buf, "");
+    if (things == 1) {
+        ca_buf_puts(buf, group->count == 2 ? "both wait for the same\n" : "all ");
+        if (group->count > 2) {
+            ca_words_number(buf, (int64_t)group->count);
+            ca_buf_puts(buf, " wait for the same\n");
+        }
+        return NULL;
+    }
+    if (things == group->count) {
+        ca_buf_puts(buf, "each waits for its own");
+    } else {
+        ca_buf_puts(buf, "they wait for ");
+        ca_words_number(buf, (int64_t)things);
+        ca_buf_puts(buf, " different ones");
+    }
+    ca_buf_printf(buf, "; shown is that of %s %s\n", ca_words_noun(output->session), id);
+    return NULL;
+}
+
 /* One is the site, which is shown anyway. */
 static size_t users_frames(const struct ca_task_info *task)
 {
@@ -127,7 +195,13 @@ static struct ca_error *block(struct ca_buf *buf, const struct ca_output *output
         ca_block_place(buf, paths, group.created.function, group.created.file, group.created.line,
                        width);
     }
-    ca_block_waiting_for(buf, &member.waiting_for, CASES_SHOWN);
+    ca_block_waiting_for(buf, &member.waiting_for, group.evidence_count ? NULL : group.proof,
+                         CASES_SHOWN);
+    error = sharing(buf, output, &group);
+    if (!error)
+        error = ca_session_task(output->session, group.members[0], &member);
+    if (error)
+        return error;
     for (size_t i = 0; i < group.evidence_count; i++)
         ca_block_line(buf, i ? "" : "because", group.evidence[i].text);
     holds(buf, &group);
@@ -185,7 +259,7 @@ struct ca_error *ca_text_leaks(struct ca_output *output)
     struct ca_buf buf = {0};
     struct ca_paths paths;
     struct ca_error *error = NULL;
-    int width = ca_block_width(output->request);
+    int width = ca_words_width(output->request);
     ca_paths_learn(&paths, output->session);
     ca_words_headline(&buf, output->session);
     conclusion(&buf, output);

@@ -5,70 +5,87 @@
 #include "output/blocks.h"
 #include "output/text.h"
 
-enum { ID, STATE, REASON, AGE, SITE, CREATED, COLUMNS };
-enum { PIECE = 1000, GAP = 2 };
+/* The two places are kept as function and file, and cut to what is left when they are written. */
+enum { ID, STATE, REASON, AGE, SITE, SITE_FILE, CREATED, CREATED_FILE, CELLS };
+enum { PIECE = 1000, GAP = 2, PLACE_LEAST = 16, REASON_MOST = 28 };
 
-static const char *const titles[COLUMNS] = {"ID",  "STATE",    "REASON",
-                                            "AGE", "WAITS AT", "CREATED AT"};
+static const char *const titles[CELLS] = {"ID",       "STATE", "REASON",     "AGE",
+                                          "WAITS AT", NULL,    "CREATED AT", NULL};
 
 struct table {
-    CA_VEC(struct { char *cell[COLUMNS]; }) rows;
-    int widths[COLUMNS];
+    CA_VEC(struct { char *cell[CELLS]; }) rows;
+    int widths[CELLS];
+    int site, created; /* columns that the places get */
     bool headed;
 };
 
 static void drop_rows(struct table *table)
 {
     for (size_t i = 0; i < table->rows.len; i++)
-        for (int c = 0; c < COLUMNS; c++)
+        for (int c = 0; c < CELLS; c++)
             free(table->rows.data[i].cell[c]);
     table->rows.len = 0;
 }
 
 /* "api.(*Client).fetch  client.go:88": the folder is for `task`. */
-static void site(struct ca_buf *buf, const char *function, const char *file, int64_t line, int room)
+static void place(struct ca_buf cells[2], const char *function, const char *file, int64_t line)
 {
     static const struct ca_paths none;
-    struct ca_buf where = {0};
     const char *slash = file ? strrchr(file, '/') : NULL;
-    ca_words_place(&where, &none, slash ? slash + 1 : file, line);
-    ca_words_function(buf, function, room - (int)where.len - 1);
-    if (where.len) {
-        ca_buf_putc(buf, ' ');
-        ca_buf_add(buf, where.data, where.len);
-    }
-    buf->failed |= where.failed;
-    ca_buf_deinit(&where);
+    ca_words_function(&cells[0], function, INT_MAX);
+    ca_words_place(&cells[1], &none, slash ? slash + 1 : file, line);
 }
 
-static void fill(struct ca_buf cells[COLUMNS], const struct ca_task_info *task, int room)
+static void fill(struct ca_buf cells[CELLS], const struct ca_task_info *task)
 {
     const struct ca_frame_info *frame = ca_words_site(task);
+    struct ca_buf reason = {0};
     ca_words_clean(&cells[ID], task->id);
     ca_words_clean(&cells[STATE], task->state ? task->state : "-");
-    ca_words_clean(&cells[REASON], task->reason ? task->reason : "-");
+    ca_words_clean(&reason, task->reason ? task->reason : "-");
+    ca_words_cut(&cells[REASON], reason.data ? reason.data : "-", REASON_MOST);
+    cells[REASON].failed |= reason.failed;
+    ca_buf_deinit(&reason);
     if (task->since_ns != CA_UNKNOWN && task->since_ns >= 0)
         ca_words_age(&cells[AGE], task->since_ns);
     if (frame)
-        site(&cells[SITE], frame->function, frame->file, frame->line, room);
+        place(&cells[SITE], frame->function, frame->file, frame->line);
     if (task->created.function || task->created.file)
-        site(&cells[CREATED], task->created.function, task->created.file, task->created.line, room);
+        place(&cells[CREATED], task->created.function, task->created.file, task->created.line);
 }
 
-static struct ca_error *add(struct table *table, const struct ca_task_info *task, int room)
+/* Columns on the screen: characters, not bytes. */
+static int columns(const char *text)
 {
-    struct ca_buf cells[COLUMNS] = {{0}};
+    int count = 0;
+    for (; text && *text; text++)
+        count += ((unsigned char)*text & 0xc0) != 0x80;
+    return count;
+}
+
+static int place_width(char *const *cell)
+{
+    int file = columns(cell[1]);
+    return columns(cell[0]) + (file ? 1 + file : 0);
+}
+
+static void at_least(int *width, int wanted)
+{
+    if (wanted > *width)
+        *width = wanted;
+}
+
+static struct ca_error *add(struct table *table, const struct ca_task_info *task)
+{
+    struct ca_buf cells[CELLS] = {{0}};
     struct ca_error *error = NULL;
-    fill(cells, task, room);
+    fill(cells, task);
     if (!ca_vec_reserve(&table->rows, 1))
         error = &ca_error_nomem;
-    for (int c = 0; c < COLUMNS; c++) {
+    for (int c = 0; c < CELLS; c++)
         if (cells[c].failed)
             error = &ca_error_nomem;
-        if ((int)cells[c].len > table->widths[c])
-            table->widths[c] = (int)cells[c].len;
-    }
-    for (int c = 0; c < COLUMNS; c++) {
+    for (int c = 0; c < CELLS; c++) {
         if (error)
             ca_buf_deinit(&cells[c]);
         else
@@ -78,30 +95,81 @@ static struct ca_error *add(struct table *table, const struct ca_task_info *task
     return error;
 }
 
+/* Widths for the rows at hand. Each place gets what it needs where there is room, else half. */
+static void measure(struct table *table, int width)
+{
+    int room = width - GAP;
+    for (size_t i = 0; i < table->rows.len; i++) {
+        char *const *cell = table->rows.data[i].cell;
+        for (int c = 0; c < SITE; c++)
+            at_least(&table->widths[c], columns(cell[c]));
+        at_least(&table->widths[SITE], place_width(cell + SITE));
+        at_least(&table->widths[CREATED], place_width(cell + CREATED));
+    }
+    for (int c = 0; c < SITE; c++)
+        room -= table->widths[c] + GAP;
+    if (room < 2 * PLACE_LEAST)
+        room = 2 * PLACE_LEAST;
+    table->site = table->widths[SITE];
+    table->created = table->widths[CREATED];
+    if (table->site + table->created > room) {
+        if (table->site > room / 2)
+            table->site = table->created < room / 2 ? room - table->created : room / 2;
+        table->created = room - table->site;
+    }
+}
+
+/* The function loses its middle; of a file that alone is too long, the end is what says most. */
+static void write_place(struct ca_buf *buf, char *const *cell, int room)
+{
+    int file = columns(cell[1]), left = room - (file ? file + 1 : 0);
+    const char *name = cell[1];
+    if (place_width(cell) <= room)
+        left = INT_MAX;
+    if (left >= 6)
+        ca_words_cut(buf, cell[0] ? cell[0] : "", left);
+    if (!file)
+        return;
+    if (left >= 6)
+        ca_buf_putc(buf, ' ');
+    for (; file > room; name++)
+        file -= ((unsigned char)*name & 0xc0) != 0x80;
+    while (((unsigned char)*name & 0xc0) == 0x80)
+        name++;
+    ca_buf_puts(buf, name);
+}
+
+static void pad(struct ca_buf *buf, size_t start, int width)
+{
+    int used = columns(buf->data ? buf->data + start : NULL);
+    if (used < width)
+        ca_buf_printf(buf, "%*s", width - used, "");
+}
+
 static void write_row(struct ca_buf *buf, const struct table *table, char *const *cell)
 {
-    int last = COLUMNS - 1;
-    while (last > 0 && (!cell[last] || !cell[last][0]))
-        last--;
-    for (int c = 0; c <= last; c++) {
-        const char *text = cell[c] ? cell[c] : "";
-        if (c == ID)
-            ca_buf_printf(buf, "%*s", table->widths[c], "");
-        if (c == ID) {
-            buf->len -= strlen(text);
-            ca_buf_puts(buf, text);
-        } else {
-            ca_buf_puts(buf, text);
-        }
-        if (c < last)
-            ca_buf_printf(buf, "%*s", GAP + (c == ID ? 0 : table->widths[c] - (int)strlen(text)),
-                          "");
+    size_t start;
+    ca_buf_printf(buf, "%*s%s", table->widths[ID] - columns(cell[ID]), "", cell[ID]);
+    for (int c = STATE; c < SITE; c++) {
+        ca_buf_printf(buf, "%*s", GAP, "");
+        start = buf->len;
+        ca_buf_puts(buf, cell[c] ? cell[c] : "");
+        pad(buf, start, table->widths[c]);
     }
+    ca_buf_printf(buf, "%*s", GAP, "");
+    start = buf->len;
+    write_place(buf, cell + SITE, table->site);
+    pad(buf, start, table->site);
+    ca_buf_printf(buf, "%*s", GAP, "");
+    write_place(buf, cell + CREATED, table->created);
+    while (buf->len && !buf->failed && buf->data[buf->len - 1] == ' ')
+        buf->data[--buf->len] = 0;
     ca_buf_putc(buf, '\n');
 }
 
-static void write_piece(struct ca_buf *buf, struct table *table)
+static void write_piece(struct ca_buf *buf, struct table *table, int width)
 {
+    measure(table, width);
     if (!table->headed)
         write_row(buf, table, (char *const *)titles);
     table->headed = true;
@@ -121,57 +189,26 @@ static void rest(struct ca_buf *buf, const struct ca_output *output)
     ca_buf_puts(buf, " more; --limit 0 shows all, --group groups them\n");
 }
 
-/* What the first columns leave to the two places. Ids grow along the list: the last shown one is
- * the widest. */
-static struct ca_error *measure(struct ca_output *output, int *room)
-{
-    int widths[SITE], used = 0;
-    size_t shown = output->chosen.shown;
-    for (int c = 0; c < SITE; c++)
-        widths[c] = (int)strlen(titles[c]);
-    for (size_t i = 0; i < shown; i = i + 1 < PIECE || i + 1 >= shown ? i + 1 : shown - 1) {
-        struct ca_task_info task;
-        struct ca_buf cells[COLUMNS] = {{0}};
-        struct ca_error *error =
-            ca_session_task(output->session, ca_selection_at(&output->chosen, i), &task);
-        if (error)
-            return error;
-        fill(cells, &task, INT_MAX);
-        for (int c = 0; c < COLUMNS; c++) {
-            if (c < SITE && (int)cells[c].len > widths[c])
-                widths[c] = (int)cells[c].len;
-            ca_buf_deinit(&cells[c]);
-        }
-    }
-    for (int c = 0; c < SITE; c++)
-        used += widths[c] + GAP;
-    *room = (ca_block_width(output->request) - used - GAP) / 2;
-    if (*room < 20)
-        *room = 20;
-    return NULL;
-}
-
 struct ca_error *ca_text_tasks(struct ca_output *output)
 {
     struct table table = {0};
     struct ca_buf buf = {0};
     struct ca_error *error = NULL;
     struct ca_task_info task;
-    int room = 20;
-    for (int c = 0; c < COLUMNS; c++)
-        table.widths[c] = (int)strlen(titles[c]);
-    error = measure(output, &room);
+    int width = ca_words_width(output->request);
+    for (int c = 0; c < CELLS; c++)
+        table.widths[c] = columns(titles[c]);
     for (size_t i = 0; !error && i < output->chosen.shown && !output->sink.stopped; i++) {
         error = ca_session_task(output->session, ca_selection_at(&output->chosen, i), &task);
         if (!error)
-            error = add(&table, &task, room);
+            error = add(&table, &task);
         if (!error && table.rows.len == PIECE) {
-            write_piece(&buf, &table);
+            write_piece(&buf, &table, width);
             error = ca_words_out(&buf, output);
         }
     }
     if (!error && table.rows.len)
-        write_piece(&buf, &table);
+        write_piece(&buf, &table, width);
     rest(&buf, output);
     ca_words_gaps(&buf, output->session, output->request->full);
     if (!error)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "output/utf8.h"
+#include "output/wrap.h"
 
 void ca_words_clean(struct ca_buf *buf, const char *text)
 {
@@ -84,6 +85,24 @@ static const char *short_name(const char *function)
     return slash + 1;
 }
 
+void ca_words_cut(struct ca_buf *buf, const char *text, int width)
+{
+    size_t size = strlen(text);
+    if ((int64_t)size <= width || width < 6) {
+        ca_buf_add(buf, text, size);
+        return;
+    }
+    size_t tail = (size_t)(width - 3) * 2 / 3, head = (size_t)(width - 3) - tail;
+    /* Not in the middle of a character. */
+    while (head && ((unsigned char)text[head] & 0xc0) == 0x80)
+        head--;
+    while (tail && ((unsigned char)text[size - tail] & 0xc0) == 0x80)
+        tail--;
+    ca_buf_add(buf, text, head);
+    ca_buf_puts(buf, "...");
+    ca_buf_add(buf, text + size - tail, tail);
+}
+
 void ca_words_function(struct ca_buf *buf, const char *function, int width)
 {
     if (!function) {
@@ -92,14 +111,7 @@ void ca_words_function(struct ca_buf *buf, const char *function, int width)
     }
     struct ca_buf clean = {0};
     ca_words_clean(&clean, short_name(function));
-    if (clean.failed || (int)clean.len <= width || width < 12) {
-        ca_buf_add(buf, clean.data ? clean.data : "?", clean.data ? clean.len : 1);
-    } else {
-        size_t tail = (size_t)(width - 3) * 2 / 3, head = (size_t)(width - 3) - tail;
-        ca_buf_add(buf, clean.data, head);
-        ca_buf_puts(buf, "...");
-        ca_buf_add(buf, clean.data + clean.len - tail, tail);
-    }
+    ca_words_cut(buf, clean.data ? clean.data : "?", width);
     buf->failed |= clean.failed;
     ca_buf_deinit(&clean);
 }
@@ -269,11 +281,11 @@ const struct ca_frame_info *ca_words_site(const struct ca_task_info *task)
 
 /* ---- the parts of every document ---- */
 
-static void runtime_title(struct ca_buf *buf, const struct ca_runtime_info *runtime)
+void ca_words_runtime(struct ca_buf *buf, const struct ca_runtime_info *runtime)
 {
     const char *version = runtime->version;
     const char *title = runtime->title ? runtime->title : runtime->name;
-    ca_buf_puts(buf, title ? title : "?");
+    ca_words_clean(buf, title ? title : "?");
     if (!version)
         return;
     if (runtime->name && !strncmp(version, runtime->name, strlen(runtime->name)))
@@ -292,7 +304,7 @@ void ca_words_headline(struct ca_buf *buf, const struct ca_session *session)
     ca_words_clean(buf, slash ? slash + 1 : name ? name : "a program");
     for (size_t i = 0; ca_session_runtime(session, i, &runtime); i++) {
         ca_buf_puts(buf, ", ");
-        runtime_title(buf, &runtime);
+        ca_words_runtime(buf, &runtime);
     }
     ca_buf_printf(buf, "%s, linux/%s", target.stripped ? ", stripped" : "",
                   target.arch ? target.arch : "?");
@@ -331,12 +343,17 @@ void ca_words_gaps(struct ca_buf *buf, const struct ca_session *session, bool al
         ca_buf_printf(buf, "  and %zu more; --full shows all\n", count - GAPS_SHOWN);
 }
 
+int ca_words_width(const struct ca_request *request)
+{
+    return request->width > 40 ? request->width : 100;
+}
+
 struct ca_error *ca_words_out(struct ca_buf *buf, struct ca_output *output)
 {
     if (buf->failed)
         return &ca_error_nomem;
     if (buf->len)
-        ca_sink_add(&output->sink, buf->data, buf->len);
+        ca_wrap(&output->sink, buf->data, buf->len, ca_words_width(output->request));
     buf->len = 0;
     return NULL;
 }

@@ -15,6 +15,8 @@ void ca_words_size(struct ca_buf *buf, int64_t bytes);                /* 1.9 GB 
 
 /* Without the package's path: api.(*Client).fetch; not wider than width, cut in the middle. */
 void ca_words_function(struct ca_buf *buf, const char *function, int width);
+/* Cut in the middle; whole when width is less than 6. */
+void ca_words_cut(struct ca_buf *buf, const char *text, int width);
 
 /* What is common to the paths shown: the build folder, found from the groups' sites. */
 struct ca_paths {
@@ -39,7 +41,13 @@ void ca_words_headline(struct ca_buf *buf, const struct ca_session *session);
 /* What could not be read, at the end. */
 void ca_words_gaps(struct ca_buf *buf, const struct ca_session *session, bool all);
 
-/* Moves the text to the sink and empties the buffer. Fails when the buffer did. */
+void ca_words_runtime(struct ca_buf *buf, const struct ca_runtime_info *runtime); /* Go 1.22.5 */
+
+/* Columns there are: the terminal's, or 100. */
+int ca_words_width(const struct ca_request *request);
+
+/* Moves the text, whole lines, to the sink and empties the buffer; lines that are too long are
+ * wrapped. Fails when the buffer did. */
 struct ca_error *ca_words_out(struct ca_buf *buf, struct ca_output *output);
 
 /* "  label        " of the blocks. */

@@ -231,6 +231,28 @@ def test_limit(coreanalyze, cores):
     assert len(groups) == 2
 
 
+@pytest.mark.parametrize("which", ["leaky", "clean", "suspect", "many", "shapes"])
+def test_width(coreanalyze, cores, which):
+    core = cores[which].core
+    calls = [["leaks"], ["leaks", "--limit", "0"], ["tasks"], ["tasks", "--limit", "0"],
+             ["tasks", "--sort", "age"], ["tasks", "--group", "--limit", "0", "--full"],
+             ["info"], ["info", "--full"]]
+    reasons = {
+        (task["verdict"], task["reason"]): task["id"]
+        for task in coreanalyze.json("tasks", core)["tasks"]
+    }
+    for one in reasons.values():
+        calls += [["task", one], ["task", one, "--full"], ["explain", one]]
+    for words in calls:
+        text = coreanalyze.run(*words, core).stdout.decode()
+        assert text
+        for line in text.splitlines():
+            # What is to be copied stays on one line: a path, a command.
+            if line.startswith(("Next: ", "  core  ", "  executable  ")):
+                continue
+            assert len(line) <= WIDTH, f"{words}: {len(line)}: {line}"
+
+
 # Streams
 
 
@@ -267,6 +289,14 @@ def test_colour(coreanalyze, leaky):
     # An empty NO_COLOR is none, says its specification.
     assert ESCAPE in on_terminal(words, {"NO_COLOR": ""})[0]
     assert ESCAPE not in on_terminal([*words, "--format", "json"])[0]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_terminal_width(coreanalyze, leaky, columns):
+    for words in (["leaks", "--limit", "0"], ["tasks", "--limit", "0"]):
+        text, _ = on_terminal([coreanalyze.path, *words, leaky], {"NO_COLOR": "1"}, columns)
+        lines = [line for line in text.decode().splitlines() if not line.startswith("Next: ")]
+        assert lines and max(map(len, lines)) <= columns
 
 
 def test_reader_that_goes_away(coreanalyze, cores):
