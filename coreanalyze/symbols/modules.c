@@ -1,5 +1,7 @@
 #include "symbols/modules.h"
 
+#include <gelf.h>
+#include <limits.h>
 #include <sys/mman.h>
 
 #include "symbols/image.h"
@@ -340,6 +342,24 @@ struct ca_module *ca_modules_at(const struct ca_modules *modules, uint64_t addre
     }
     struct ca_module *module = low ? &modules->list.data[low - 1] : NULL;
     return module && address < module->end ? module : NULL;
+}
+
+bool ca_modules_is_code(const struct ca_modules *modules, uint64_t address)
+{
+    const struct ca_mapping *mapping = ca_target_mapping(modules->target, address);
+    if (mapping && mapping->flags & PF_X)
+        return true;
+    const struct ca_module *module = ca_modules_at(modules, address);
+    size_t count = 0;
+    if (!module || !module->elf || elf_getphdrnum(module->elf, &count))
+        return false;
+    for (size_t i = 0; i < count && i < INT_MAX; i++) {
+        GElf_Phdr segment;
+        if (gelf_getphdr(module->elf, (int)i, &segment) && segment.p_type == PT_LOAD &&
+            segment.p_flags & PF_X && address - module->bias - segment.p_vaddr < segment.p_memsz)
+            return true;
+    }
+    return false;
 }
 
 struct ca_module *ca_modules_main(const struct ca_modules *modules)

@@ -50,6 +50,9 @@ void ca_modules_destroy(struct ca_modules *modules);
 
 /* The module that holds an address of the target, or NULL. */
 struct ca_module *ca_modules_at(const struct ca_modules *modules, uint64_t address);
+/* Whether code may stand at an address: by the mappings, else (gdb's gcore tells no flags of what a
+ * file still has) by the program headers of the module that lies there. */
+bool ca_modules_is_code(const struct ca_modules *modules, uint64_t address);
 /* The executable; NULL when it is not known at all. */
 struct ca_module *ca_modules_main(const struct ca_modules *modules);
 

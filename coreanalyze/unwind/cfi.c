@@ -389,8 +389,7 @@ static enum step by_cfi(const struct machine *m, const struct ca_cfi_row *row, s
 
 static bool is_code(struct ca_cfi *cfi, uint64_t pc)
 {
-    const struct ca_mapping *mapping = ca_target_mapping(cfi->target, pc);
-    return mapping && mapping->flags & PF_X;
+    return ca_modules_is_code(cfi->modules, pc);
 }
 
 /* Code without CFI: push rbp; mov rsp, rbp; and the like on arm64. */

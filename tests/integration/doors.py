@@ -124,6 +124,7 @@ def frozen(binary, arguments, folder, env=None):
     try:
         while "ready" not in (line := process.stdout.readline()):
             assert line, "the sample ended before it was ready"
+        Path(f"/proc/{process.pid}/coredump_filter").write_text("0x7f")
         os.kill(process.pid, signal.SIGSTOP)
         _wait_stopped(process.pid)
         found = Frozen(process, binary, folder)

@@ -111,10 +111,9 @@ static bool from_backtrace(struct ca_described *self, struct ca_tasks *tasks, st
     return false;
 }
 
-static bool is_code(const struct ca_scope *scope, uint64_t pc)
+static bool is_code(const struct ca_described *self, uint64_t pc)
 {
-    const struct ca_mapping *mapping = ca_target_mapping(scope->target, pc);
-    return mapping && mapping->flags & PF_X;
+    return ca_modules_is_code(self->base.context.modules, pc);
 }
 
 static void find_creator(struct ca_described *self, struct ca_tasks *tasks, struct ca_task *task,
@@ -142,7 +141,7 @@ void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, str
     const struct ca_description *d = &self->description;
     uint64_t pc;
     uint32_t creator, by_pc = CA_NONE;
-    if (d->entry.bound && ca_expr_value(&d->entry, scope, &pc) && is_code(scope, pc))
+    if (d->entry.bound && ca_expr_value(&d->entry, scope, &pc) && is_code(self, pc))
         task->entry = ca_described_site(self, tasks, pc, true);
     find_creator(self, tasks, task, scope, &creator);
     if (d->created_pc.bound && ca_expr_value(&d->created_pc, scope, &pc) && pc)
@@ -168,7 +167,7 @@ void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, str
     if (creator != CA_NONE && d->entry.bound) {
         struct ca_scope theirs = *scope;
         theirs.here = tasks->list.data[creator].address;
-        if (ca_expr_value(&d->entry, &theirs, &pc) && is_code(scope, pc)) {
+        if (ca_expr_value(&d->entry, &theirs, &pc) && is_code(self, pc)) {
             task->created = ca_described_site(self, tasks, pc, true);
             task->known_from = CA_KNOWN_CREATOR;
             return;
