@@ -321,6 +321,7 @@ static void finish_task(struct ca_described *self, struct ca_tasks *tasks, uint3
     uint64_t marks = 0;
     ca_described_created(self, tasks, &tasks->list.data[index], &scope);
     ca_described_stack(self, tasks, index, &scope);
+    ca_described_labels(self, tasks, index, &scope);
     if (self->description.frame_rules)
         marks = ca_described_marks(self, tasks, tasks->list.data[index].stack);
     ca_known_init(&known);

@@ -93,6 +93,8 @@ void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, str
                           const struct ca_scope *scope);
 void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
                         const struct ca_scope *scope);
+void ca_described_labels(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
+                         const struct ca_scope *scope);
 /* Bit n: one of the innermost frames matches the frame of the rule with frame_bit n. */
 uint64_t ca_described_marks(struct ca_described *self, struct ca_tasks *tasks, uint32_t stack);
 bool ca_described_own(const struct ca_described *self, uint64_t pc, const char *function,

@@ -1,6 +1,7 @@
 /* Who a task is: identity, entry, creation site, stack. */
 #include <elf.h>
 #include <fnmatch.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "runtimes/described/context.h"
@@ -40,6 +41,38 @@ void ca_described_identify(struct ca_described *self, struct ca_tasks *tasks, st
     }
     if (task->stack_low >= task->stack_high)
         task->stack_low = task->stack_high = 0;
+}
+
+static bool is_text(struct ca_described *self, const struct ca_expr *expr)
+{
+    const struct ca_ctype *type = expr->type;
+    if (!type || (type->kind != CA_CTYPE_ARRAY && type->kind != CA_CTYPE_POINTER))
+        return false;
+    const struct ca_ctype *target = ca_types_target(&self->types, type);
+    return target && target->is_char;
+}
+
+void ca_described_labels(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
+                         const struct ca_scope *scope)
+{
+    for (struct ca_label_path *l = self->description.labels; l; l = l->next) {
+        const char *text = NULL;
+        uint64_t value;
+        if (l->path.string || (l->path.bound && is_text(self, &l->path)))
+            text = ca_expr_string(&l->path, scope, &tasks->strings);
+        else if (ca_expr_value(&l->path, scope, &value)) {
+            const struct ca_ctype *type = l->path.type;
+            if (type && type->kind == CA_CTYPE_ENUM)
+                text = ca_types_enum_name(&self->types, type, value);
+            if (!text)
+                text = ca_strings_printf(&tasks->strings, "%" PRId64, (int64_t)value);
+            else
+                text = ca_strings_intern(&tasks->strings, text, strlen(text));
+        }
+        const char *key = text ? ca_strings_intern(&tasks->strings, l->key, strlen(l->key)) : NULL;
+        if (key && !ca_vec_push(&tasks->labels, (struct ca_label){index, key, text}))
+            self->nomem = true;
+    }
 }
 
 /* ---- sites --------------------------------------------------------------------------------- */

@@ -74,9 +74,10 @@ static const char *bind_root(struct ca_types *types, struct ca_source *source,
     return source->node_type ? NULL : "what it leads to has no type: say \"as TYPE\"";
 }
 
-static const char *bind_item(struct ca_types *types, struct ca_source *source, struct where where)
+static const char *bind_item(struct ca_types *types, struct ca_source *source,
+                             const struct ca_ctype *outer, struct where where)
 {
-    struct ca_binder binder = {.types = types, .here = source->node_type};
+    struct ca_binder binder = {.types = types, .here = source->node_type, .outer = outer};
     source->item_type = source->node_type;
     bool elements = source->kind == CA_SOURCE_ARRAY || source->kind == CA_SOURCE_VECTOR;
     if (elements && !source->node_type->size)
@@ -110,7 +111,7 @@ const char *ca_walk_bind(struct ca_types *types, struct ca_source *source,
         if (!why)
             why = bind_links(types, source, where);
         if (!why)
-            why = bind_item(types, source, where);
+            why = bind_item(types, source, outer, where);
     }
     struct ca_binder binder = {.types = types, .here = source->item_type, .outer = outer};
     if (!why)
