@@ -24,6 +24,7 @@ for _folder in (os.path.join(_HERE, "..", "coreanalyze", "python"),
         sys.path.insert(0, _folder)
 
 import coreanalyze  # noqa: E402
+import exported_names  # noqa: E402
 import leaks_commands as shared  # noqa: E402
 
 # gdb's names by DWARF number.
@@ -656,9 +657,6 @@ def _loaded(_event=None):
     _unnamed = True
 
 
-_NOTE_NAME, _NOTE_TYPE = b"COREANALYZE\0", 1
-
-
 def _name_threads():
     """An exported core says in a note of ours which thread shows which task."""
     global _unnamed
@@ -669,41 +667,13 @@ def _name_threads():
         inferior = gdb.selected_inferior()
         if inferior.connection is None or inferior.connection.type != "core":
             return
-        names = dict(_exported_names(_Host._core_path()))
+        names = dict(exported_names.read(_Host._core_path()))
         for thread in inferior.threads() if names else ():
             name = names.get(thread.ptid[1])
             if name:
                 thread.name = name
     except (OSError, gdb.error, struct.error, TypeError):
         pass  # names are a comfort: without them the threads show their numbers
-
-
-def _exported_names(path):
-    """(tid, name) of each exported task: the lines "TID NAME" of our note."""
-    with open(path, "rb") as file:
-        head = file.read(64)
-        offset, size, count = (struct.unpack_from("<Q", head, 32)[0],
-                               *struct.unpack_from("<HH", head, 54))
-        file.seek(offset)
-        table = file.read(size * count)
-        for i in range(count):
-            kind, _, at, _, _, length = struct.unpack_from("<IIQQQQ", table, i * size)
-            if kind == 4:
-                file.seek(at)
-                yield from _note_names(file.read(length))
-
-
-def _note_names(notes):
-    at = 0
-    while at + 12 <= len(notes):
-        name_size, size, kind = struct.unpack_from("<III", notes, at)
-        name = notes[at + 12:at + 12 + name_size]
-        data = at + 12 + (name_size + 3 & ~3)
-        if name == _NOTE_NAME and kind == _NOTE_TYPE:
-            for line in notes[data:data + size].decode("utf-8", "replace").splitlines():
-                tid, _, text = line.partition(" ")
-                yield int(tid), text
-        at = data + (size + 3 & ~3)
 
 
 def _connect():
