@@ -48,12 +48,7 @@ static bool is_target(const struct search *search, const struct ca_place *place)
 
 static bool is_opaque(const struct search *search, uint64_t number)
 {
-    const struct ca_mark *mark = &search->prover->mark;
-    const uint64_t *head = ca_map_get(&mark->watched, number);
-    for (uint32_t i = head ? (uint32_t)*head : 0; i != 0; i = mark->watches.data[i - 1].next)
-        if (mark->watches.data[i - 1].kind == CA_WATCH_OPAQUE)
-            return true;
-    return false;
+    return ca_mark_bit(search->prover->mark.opaque, number);
 }
 
 /* Takes an object into the search, once. */

@@ -151,15 +151,22 @@ bool ca_mark_watch(struct ca_mark *mark, uint64_t address, enum ca_watch_kind ki
     return true;
 }
 
+void ca_mark_opaque(struct ca_mark *mark, uint64_t address)
+{
+    struct ca_place place;
+    if (!ca_mark_find(mark, address, &place))
+        return;
+    uint64_t number = ca_mark_number(mark, &place);
+    mark->opaque[number / 64] |= (uint64_t)1 << (number % 64);
+    mark->heap->regions.data[place.region].watched = true;
+}
+
 /* Says whether the object is to be left alone. */
 static bool tell(struct ca_mark *mark, uint64_t number)
 {
-    const uint64_t *head = ca_map_get(&mark->watched, number);
-    bool opaque = false;
-    for (uint32_t i = head ? *head : 0; i != 0; i = mark->watches.data[i - 1].next)
-        opaque |= mark->watches.data[i - 1].kind == CA_WATCH_OPAQUE;
-    if (opaque)
+    if (ca_mark_bit(mark->opaque, number))
         return true;
+    const uint64_t *head = ca_map_get(&mark->watched, number);
     for (uint32_t i = head ? *head : 0; i != 0; i = mark->watches.data[i - 1].next) {
         const struct ca_watch *watch = &mark->watches.data[i - 1];
         if (!(watch->kind == CA_WATCH_TASK ? ca_vec_push(&mark->tasks, watch->index)
@@ -365,7 +372,11 @@ static bool keep_going(struct ca_mark *mark, size_t round)
 
 void ca_mark_drain(struct ca_mark *mark)
 {
-    struct batch batch = {.exact = true};
+    if (mark->work.len == 0 && mark->parts.len == 0)
+        return;
+    struct batch batch;
+    batch.len = 0; /* its room is not cleared: this is called for every task */
+    batch.exact = true;
     for (size_t round = 0; keep_going(mark, round); round++) {
         if (mark->work.len > 0)
             scan_work(mark, &batch);
@@ -382,7 +393,8 @@ struct ca_error *ca_mark_init(struct ca_mark *mark, struct ca_heap *heap)
     for (size_t i = 0; i < heap->regions.len; i++)
         heap->regions.data[i].watched = false;
     mark->bits = calloc(heap->slots / 64 + 1, sizeof(uint64_t));
-    if (!mark->bits || !pages_init(&mark->pages, heap)) {
+    mark->opaque = calloc(heap->slots / 64 + 1, sizeof(uint64_t));
+    if (!mark->bits || !mark->opaque || !pages_init(&mark->pages, heap)) {
         ca_mark_deinit(mark);
         return &ca_error_nomem;
     }
@@ -395,6 +407,7 @@ void ca_mark_deinit(struct ca_mark *mark)
     ca_vec_deinit(&mark->pages.regions);
     free(mark->pages.direct);
     free(mark->bits);
+    free(mark->opaque);
     ca_map_deinit(&mark->watched);
     ca_vec_deinit(&mark->watches);
     ca_vec_deinit(&mark->work);

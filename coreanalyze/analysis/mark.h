@@ -30,7 +30,6 @@ struct ca_place {
 enum ca_watch_kind {
     CA_WATCH_TASK,
     CA_WATCH_SPECIAL,
-    CA_WATCH_OPAQUE,
 };
 struct ca_watch {
     uint32_t kind, index;
@@ -49,6 +48,7 @@ struct ca_mark {
     struct ca_heap *heap;
     struct ca_pages pages;
     uint64_t *bits;
+    uint64_t *opaque;      /* a bit per slot: left alone when it is reached */
     struct ca_map watched; /* slot number -> watch + 1 */
     CA_VEC(struct ca_watch) watches;
     CA_VEC(struct ca_work) work;
@@ -82,6 +82,9 @@ static inline bool ca_mark_bit(const uint64_t *bits, uint64_t number)
 
 /* Tells when the object at address is reached. False: address is in no object. */
 bool ca_mark_watch(struct ca_mark *mark, uint64_t address, enum ca_watch_kind kind, uint32_t index);
+
+/* Leaves the object at address alone, whoever reaches it. */
+void ca_mark_opaque(struct ca_mark *mark, uint64_t address);
 
 /* Marks what these point at and remembers it as work. */
 void ca_mark_values(struct ca_mark *mark, const uint64_t *values, size_t count, bool exact);

@@ -5,7 +5,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { WAITS_MAX = 65536 };
+enum {
+    WAITS_MAX = 65536,
+    AHEAD = 8, /* tasks whose memory is asked for before their roots are */
+};
 
 /* ---- watching ---------------------------------------------------------------------------- */
 
@@ -43,7 +46,7 @@ static struct ca_error *watch_all(struct ca_prover *prover)
             watch_task(prover, (uint32_t)i, objects);
     free(objects);
     for (size_t i = 0; i < prover->heap->opaque.len; i++)
-        ca_mark_watch(&prover->mark, prover->heap->opaque.data[i], CA_WATCH_OPAQUE, 0);
+        ca_mark_opaque(&prover->mark, prover->heap->opaque.data[i]);
     for (size_t i = 0; i < prover->heap->specials.len; i++)
         ca_mark_watch(&prover->mark, prover->heap->specials.data[i].object, CA_WATCH_SPECIAL,
                       (uint32_t)i);
@@ -51,6 +54,12 @@ static struct ca_error *watch_all(struct ca_prover *prover)
 }
 
 /* ---- the fixpoint ------------------------------------------------------------------------ */
+
+static void expect_task(const struct ca_prover *prover, uint32_t task)
+{
+    if (prover->heap->ops->expect_task)
+        prover->heap->ops->expect_task(prover->heap, task);
+}
 
 static void mark_task(struct ca_prover *prover, uint32_t task)
 {
@@ -82,6 +91,8 @@ static void settle(struct ca_prover *prover)
             uint32_t task = mark->tasks.data[--mark->tasks.len];
             if (prover->status[task] != CA_PROVER_CANDIDATE)
                 continue;
+            if (mark->tasks.len > AHEAD)
+                expect_task(prover, mark->tasks.data[mark->tasks.len - AHEAD]);
             prover->status[task] = CA_PROVER_WOKEN;
             mark_task(prover, task);
         } else {
@@ -97,6 +108,8 @@ static void mark_roots(struct ca_prover *prover)
     for (size_t i = 0; i < prover->tasks->list.len; i++)
         if (prover->tasks->list.data[i].runtime == prover->heap->runtime->index &&
             prover->status[i] == CA_PROVER_ROOT) {
+            if (i + AHEAD < prover->tasks->list.len)
+                expect_task(prover, (uint32_t)(i + AHEAD));
             mark_task(prover, (uint32_t)i);
             ca_mark_drain(&prover->mark);
         }

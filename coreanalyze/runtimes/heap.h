@@ -109,6 +109,8 @@ struct ca_heap_ops {
     void (*roots)(struct ca_heap *heap, const struct ca_root_sink *sink);
     /* What a task would have in its hands if it ran on: stack, registers, its own record. */
     void (*task_roots)(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);
+    /* A task whose roots will be asked for soon; may be NULL. */
+    void (*expect_task)(const struct ca_heap *heap, uint32_t task);
     /* The opaque objects by which a task waits; they come and go with it. Up to cap of them. */
     size_t (*task_objects)(struct ca_heap *heap, uint32_t task, uint64_t *objects, size_t cap);
     /* What a task waits for: it can run on only when one of these is reached. Returns the number;

@@ -495,6 +495,7 @@ const struct ca_heap_ops ca_go_heap_ops = {
     .prepare = go_prepare,
     .roots = ca_go_heap_roots,
     .task_roots = ca_go_heap_task_roots,
+    .expect_task = ca_go_heap_expect_task,
     .task_objects = go_task_objects,
     .waits_on = go_waits_on,
     .scan = ca_go_heap_scan,

@@ -140,6 +140,7 @@ void ca_go_heap_describe_object(struct ca_heap *heap, struct ca_strings *strings
 uint32_t ca_go_heap_shape(struct ca_heap *heap, uint32_t task);
 
 /* stackmap.c */
+void ca_go_heap_expect_task(const struct ca_heap *base, uint32_t task);
 void ca_go_heap_task_roots(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);
 void ca_go_plan_deinit(struct ca_go_plan *plan);
 

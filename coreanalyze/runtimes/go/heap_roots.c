@@ -37,8 +37,11 @@ static inline void put(struct batch *batch, uint64_t address, uint64_t value)
 bool ca_go_heap_words(struct ca_go_heap *heap, const struct ca_root_sink *sink,
                       const struct ca_root *root, uint64_t start, uint64_t end)
 {
-    struct batch batch = {.sink = sink, .root = *root};
+    struct batch batch; /* its room is not cleared: this is called for every task */
     uint64_t chunk[512];
+    batch.sink = sink;
+    batch.root = *root;
+    batch.len = 0;
     start = (start + 7) & ~UINT64_C(7);
     while (start + 8 <= end) {
         /* Never across a page: what is there of a page is there wholly. */

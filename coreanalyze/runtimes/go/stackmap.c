@@ -11,6 +11,7 @@ enum {
     DEFERS_MAX = 1 << 20,
     ARGS_UNKNOWN = 0x80000000,
     BATCH = 256,
+    EXPECTED_STACK = 320, /* bytes in use of most stacks */
     SUDOGS_MAX = 65536,
 };
 
@@ -266,7 +267,7 @@ struct scan {
     const struct ca_go_plan *plan;
     uint64_t base, low, high;
     struct ca_root root;
-    struct ca_word words[BATCH];
+    struct ca_word *words; /* BATCH of them */
     size_t len;
     uint8_t *seen; /* by object */
     CA_VEC(uint32_t) objects;
@@ -447,6 +448,7 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
 {
     const struct ca_task *task = &heap->tasks->list.data[index];
     const struct ca_go_plan *plan = NULL;
+    uint8_t nothing = 0; /* most stacks hold no objects of their own */
     if (task->stack_low >= task->stack_high)
         return;
     if (task->stack != CA_STACK_NONE && !(heap->task_flags.data[index] & CA_GO_TASK_WHOLE)) {
@@ -456,7 +458,7 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
     }
     scan->plan = plan;
     if (plan && !plan->whole) {
-        scan->seen = calloc(plan->objects.len + 1, 1);
+        scan->seen = plan->objects.len ? calloc(plan->objects.len, 1) : &nothing;
         if (!scan->seen)
             heap->failed = true;
         else
@@ -468,7 +470,8 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
     if (scan->seen)
         drain_objects(scan);
     flush(scan);
-    free(scan->seen);
+    if (scan->seen != &nothing)
+        free(scan->seen);
     scan->seen = NULL;
     ca_vec_deinit(&scan->objects);
 }
@@ -502,11 +505,23 @@ static void scan_record(struct ca_go_heap *heap, struct scan *scan, uint64_t g)
     flush(scan);
 }
 
+void ca_go_heap_expect_task(const struct ca_heap *base, uint32_t task)
+{
+    const struct ca_go *go = ca_go_of(base->runtime);
+    const struct ca_task *at = &base->tasks->list.data[task];
+    if (at->runtime != go->runtime.index)
+        return;
+    ca_target_hint(go->target, at->address, (size_t)go->layout.at[GO_G_SIZE]);
+    ca_target_hint(go->target, at->sp, EXPECTED_STACK);
+}
+
 void ca_go_heap_task_roots(struct ca_heap *base, uint32_t task, const struct ca_root_sink *sink)
 {
     struct ca_go_heap *heap = ca_go_heap_of(base);
     const struct ca_task *at = &heap->tasks->list.data[task];
+    struct ca_word words[BATCH]; /* not cleared: this is called for every task */
     struct scan scan = {.heap = heap,
+                        .words = words,
                         .sink = sink,
                         .base = at->sp,
                         .low = at->stack_low,
