@@ -359,6 +359,9 @@ static bool read_opaque(struct ca_go_heap *heap)
         if (task->runtime == go->runtime.index) {
             if (!ca_vec_push(&heap->heap.opaque, task->address))
                 return false;
+            if (task->state == CA_STATE_RUNNING && task->thread == CA_UNKNOWN)
+                ca_go_heap_break(heap, "thread of a running goroutine", task->address,
+                                 "it is not known: its registers may hold pointers");
             if (!ca_go_read_u32(go, task->address, GO_G_STATUS, &status) || (status & CA_GO_SCAN) ||
                 status == CA_GO_COPYSTACK)
                 flags |= CA_GO_TASK_WHOLE;
@@ -401,6 +404,21 @@ static size_t go_task_objects(struct ca_heap *base, uint32_t task, uint64_t *obj
     return count;
 }
 
+/* Is the goroutine still in the queues of all that it waits for? Whoever wakes it takes it out
+ * first, and then holds only its g, until it runs. */
+static bool is_queued(struct ca_go_heap *heap, const struct ca_task *task, uint32_t expected)
+{
+    uint64_t sudog;
+    uint32_t count = 0;
+    if (!ca_go_read_u64(heap->go, task->address, GO_G_WAITING, &sudog))
+        return false;
+    for (; sudog && count < expected; count++)
+        if (ca_go_sudog_direction(heap->go, sudog) == CA_DIRECTION_UNKNOWN ||
+            !ca_go_read_u64(heap->go, sudog, GO_SUDOG_WAITLINK, &sudog))
+            return false;
+    return count == expected && sudog == 0;
+}
+
 static size_t go_waits_on(struct ca_heap *base, uint32_t index, uint64_t *objects, size_t cap)
 {
     struct ca_go_heap *heap = ca_go_heap_of(base);
@@ -415,13 +433,13 @@ static size_t go_waits_on(struct ca_heap *base, uint32_t index, uint64_t *object
         return 0;
     case CA_WAIT_CHANNEL:
     case CA_WAIT_TIMER:
-        if (!wait->has_address)
+        if (!wait->has_address || !is_queued(heap, task, wait->channel.address != 0))
             return SIZE_MAX;
         if (wait->channel.address)
             objects[count++] = wait->channel.address;
         return count;
     case CA_WAIT_SELECT:
-        if (wait->case_count > cap)
+        if (wait->case_count > cap || !is_queued(heap, task, wait->case_count))
             return SIZE_MAX;
         for (uint32_t i = 0; i < wait->case_count; i++)
             if (heap->tasks->cases.data[wait->first_case + i].address)
@@ -479,6 +497,8 @@ static struct ca_error *go_prepare(struct ca_runtime *runtime, struct ca_tasks *
     heap->arena_base = go->target->arch == CA_ARCH_AMD64 ? 0xffff800000000000u : 0;
     if (!go->target->complete)
         ca_go_heap_break(heap, "heap", 0, "the core is cut: what is missing may hold pointers");
+    else if (runtime->context.options->no_stop)
+        ca_go_heap_break(heap, "heap", 0, "it changed while it was read: the target ran on");
     else if (go->globals.mheap == 0)
         ca_go_heap_break(heap, "heap", 0, "the runtime's heap was not found");
     else if (go->layout.at[GO_MSPAN_SIZE] <= 0 || go->layout.at[GO_MSPAN_SIZE] > SPAN_BYTES_MAX)
