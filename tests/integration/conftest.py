@@ -13,6 +13,7 @@ import build
 import crash
 import strictjson
 import toolchains
+import versions_table
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -42,6 +43,7 @@ class Record:
         self.rules = Counter()
         self.goroutines = self.frames = self.crashes = 0
         self.lines = []  # figures for the summary
+        self.equal = Counter()  # goroutines without a difference, by (version, arch, shape)
 
 
 RECORD = Record()
@@ -50,6 +52,10 @@ RECORD = Record()
 @pytest.fixture(scope="session")
 def record():
     return RECORD
+
+
+def pytest_sessionfinish():
+    versions_table.keep(RECORD.equal)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -69,10 +69,14 @@ struct ca_error *ca_go_layout_choose(struct ca_modules *modules, struct ca_modul
     }
     if (take_row(version, arch, ret))
         return NULL;
-    return ca_error_create(CA_ERROR_UNSUPPORTED,
-                           "%s on %s: no layout known; build coreanalyze from a newer source, or "
-                           "give a binary with debug information by --exe, or an unstripped build "
-                           "of the same toolchain by --debug-binary",
-                           version ? version : "Go of an unknown version",
-                           ca_arch_name(arch) ? ca_arch_name(arch) : "this machine");
+    bool named = version && !strncmp(version, "go", 2);
+    return ca_error_create(
+        CA_ERROR_UNSUPPORTED,
+        "Go %s on %s: no layout known; build coreanalyze from a newer source, or "
+        "give a binary with debug information by --exe, or an unstripped build "
+        "of the same toolchain by --debug-binary",
+        named     ? version + 2
+        : version ? version
+                  : "of an unknown version",
+        ca_arch_name(arch) ? ca_arch_name(arch) : "this machine");
 }

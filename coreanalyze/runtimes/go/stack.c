@@ -216,7 +216,7 @@ static bool advance(struct walk *walk, bool innermost)
     if (walk->can_hop && step.special == SPECIAL_SYSTEMSTACK && step.kind != STEP_BROKEN) {
         hop(walk, false);
         step.kind = STEP_CALL;
-    } else if (walk->can_hop && step.special == SPECIAL_MCALL && step.kind == STEP_TOP) {
+    } else if (walk->can_hop && step.special == SPECIAL_MCALL && step.kind != STEP_BROKEN) {
         hop(walk, true);
         return true;
     }
