@@ -47,8 +47,11 @@ static void about_to(const char *entry, const char *reason, const void *object, 
                                         .name = entry});
 }
 
+static int alive; /* threads that have not ended, main not counted */
+
 static void done(void)
 {
+    alive--;
     account_remove((unsigned long)pth_self());
 }
 
@@ -66,6 +69,7 @@ static pth_t start(void *(*entry)(void *), const char *name, void *argument)
         exit(2);
     }
     pth_attr_destroy(attributes);
+    alive++;
     return thread;
 }
 
@@ -190,6 +194,16 @@ static void start_all(int each)
     free(clients);
 }
 
+/* Until nothing has moved for a while; repaired, until only the one that accepts is left. */
+static void settle(void)
+{
+    for (int calm = 0, last = 0, tries = 0; calm < 10 && tries < 500; tries++) {
+        pth_usleep(20000);
+        calm = alive == last && (leaking || alive == 1) ? calm + 1 : 0;
+        last = alive;
+    }
+}
+
 int main(int argc, char **argv)
 {
     int threads = argc > 2 ? atoi(argv[2]) : 1500;
@@ -213,7 +227,7 @@ int main(int argc, char **argv)
         pth_cond_notify(&changed, TRUE);
         pth_mutex_release(&change_lock);
     }
-    pth_usleep(200000);
+    settle();
     about_to("main", NULL, NULL, 0, __func__);
     account_end();
 }
