@@ -559,7 +559,8 @@ def _name_frame():
     if selection is not None and frame.function() is None:
         names, _, sp, _, pc = _ARCHES[selection.arch]
         for at in selection.by_place.get((_number(frame, names[sp]), _number(frame, names[pc])), []):
-            gdb.write(f"{at.function or '??'} at {at.file}:{at.line}\n")
+            if at.function:
+                gdb.write(f"{at.function} at {at.file}:{at.line}\n")
 
 
 class _ApplyCommand(_Command):

@@ -73,7 +73,7 @@ static bool add_variable(struct ca_local_frame *frame, Dwarf_Die *variable, stru
     const char *name = dwarf_diename(variable);
     Dwarf_Die type;
     struct ca_whereabouts place;
-    if (!name || !*name)
+    if (!name || !*name || dwarf_hasattr_integrate(variable, DW_AT_artificial))
         return true;
     struct ca_local_info local = {.argument = dwarf_tag(variable) == DW_TAG_formal_parameter};
     bool typed = variable_type(variable, &type);

@@ -12,6 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GDB, LLDB = shutil.which("gdb"), shutil.which("lldb-19") or shutil.which("lldb")
+# Beside what the machine has: the library as run-integration gives it, else the checkout's.
+os.environ.setdefault("CA_LIBRARY", str(ROOT / "build" / "libcoreanalyze.so"))
+os.environ.setdefault("CA_BINARY", str(ROOT / "build" / "coreanalyze"))
 GDBSERVER = shutil.which("gdbserver")
 # A sanitised library cannot be loaded into a program that is not.
 SANITIZED = os.environ.get("CA_SANITIZED") == "1"
