@@ -1,0 +1,3 @@
+module fates
+
+go 1.19
