@@ -212,6 +212,8 @@ demo:
 
 PUBLIC_HEADERS := coreanalyze.h base/error.h describe.h
 PYTHON_ROOMS := gdb lldb coreanalyze/python
+# gdb reads this folder when it starts. lldb has none of the kind, only ~/.lldbinit.
+gdbinitdir ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)/gdb/gdbinit.d
 
 # The header is used as <coreanalyze/coreanalyze.h>; it finds base/error.h beside itself.
 install: all
@@ -229,6 +231,9 @@ install: all
 	for r in $(PYTHON_ROOMS); do for f in $$r/*.py; do test -e $$f || continue; \
 		install -D -m 644 $$f $(DESTDIR)$(datadir)/coreanalyze/$${r##*/}/$${f##*/} || exit 1; \
 		done; done
+	install -d $(DESTDIR)$(gdbinitdir)
+	echo 'source $(datadir)/coreanalyze/gdb/leaks.py' >$(DESTDIR)$(gdbinitdir)/coreanalyze.gdb
+	@echo 'for lldb, put into ~/.lldbinit: command script import $(datadir)/coreanalyze/lldb/leaks.py'
 
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/coreanalyze $(DESTDIR)$(libdir)/libcoreanalyze.so \
