@@ -29,7 +29,7 @@ def table(counts):
     rows = {}
     for key, count in counts.items():
         version, arch, shape = key.split(" ")
-        rows.setdefault((arch, [int(n) for n in version.split(".")], version), {})[shape] = count
+        rows.setdefault((arch, tuple(int(n) for n in version.split(".")), version), {})[shape] = count
     lines = ["| Go | machine | " + " | ".join(SHAPES) + " |", "| --- " * (len(SHAPES) + 2) + "|"]
     for (arch, _, version), row in sorted(rows.items(), key=lambda item: item[0][:2]):
         cells = [f"{row[shape]:,}" if shape in row else "" for shape in SHAPES]
