@@ -236,6 +236,7 @@ install: all
 	@echo 'for lldb, put into ~/.lldbinit: command script import $(datadir)/coreanalyze/lldb/leaks.py'
 
 uninstall:
+	rm -f $(DESTDIR)$(gdbinitdir)/coreanalyze.gdb
 	rm -f $(DESTDIR)$(bindir)/coreanalyze $(DESTDIR)$(libdir)/libcoreanalyze.so \
 		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(SOVERSION) \
 		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(VERSION)
