@@ -64,24 +64,41 @@ static bool candidate(struct scan *scan, uint64_t address)
     return scan->fn(scan->arg, source, &scan->scope);
 }
 
+/* The next address from `at` on at which the first test holds, or at which it must be asked. */
+static uint64_t next_candidate(const struct scan *scan, uint64_t at, uint64_t start, uint64_t end,
+                               const uint8_t *bytes, uint64_t readable)
+{
+    const struct fast *fast = &scan->fast;
+    uint64_t align = scan->source->scan_align, step = fast->relative ? align : 0;
+    uint64_t want = fast->imm + (fast->relative ? at : 0);
+    for (; at < end; at += align, want += step) {
+        uint64_t word = 0, offset = at - start + fast->offset;
+        if (offset + fast->size > readable)
+            break;
+        if (fast->size == 8)
+            memcpy(&word, bytes + offset, 8);
+        else
+            memcpy(&word, bytes + offset, 4);
+        if (word == (want & fast->mask))
+            break;
+    }
+    return at;
+}
+
 /* bytes: of start; candidates are the aligned addresses in [start, end). */
 static bool scan_piece(struct scan *scan, uint64_t start, uint64_t end, const uint8_t *bytes,
                        uint64_t readable)
 {
-    const struct fast *fast = &scan->fast;
-    uint64_t align = scan->source->scan_align;
-    uint64_t first = (start + align - 1) & -align;
-    for (uint64_t at = first; at >= start && at < end; at += align) {
-        uint64_t word = 0, offset = at - start + fast->offset;
-        if (fast->usable && offset + fast->size <= readable) {
-            memcpy(&word, bytes + offset, fast->size);
-            if (word != ((fast->imm + (fast->relative ? at : 0)) & fast->mask)) {
-                scan->source->where->rejected++;
-                continue;
-            }
+    uint64_t align = scan->source->scan_align, at = (start + align - 1) & -align;
+    while (at >= start && at < end) {
+        if (scan->fast.usable) {
+            uint64_t next = next_candidate(scan, at, start, end, bytes, readable);
+            scan->source->where->rejected += (next - at) / align;
+            at = next;
         }
-        if (!candidate(scan, at))
+        if (at < end && !candidate(scan, at))
             return false;
+        at += align;
     }
     return true;
 }
