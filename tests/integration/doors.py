@@ -127,6 +127,7 @@ def frozen(binary, arguments, folder, env=None):
     try:
         while "ready" not in (line := process.stdout.readline()):
             assert line, "the sample ended before it was ready"
+        _wait_asleep(process.pid)
         Path(f"/proc/{process.pid}/coredump_filter").write_text("0x7f")
         os.kill(process.pid, signal.SIGSTOP)
         _wait_stopped(process.pid)
@@ -139,6 +140,20 @@ def frozen(binary, arguments, folder, env=None):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def _wait_asleep(pid):
+    """It says "ready" a moment before it waits. A sample that never sleeps gets a second."""
+    quiet = 0
+    for _ in range(50):
+        states = {
+            (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        }
+        quiet = quiet + 1 if states == {"S"} else 0
+        if quiet == 5:
+            return
+        time.sleep(0.02)
 
 
 def _wait_stopped(pid):
