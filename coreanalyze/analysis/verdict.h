@@ -21,9 +21,6 @@ enum ca_proof {
     CA_PROOF_DEADLOCK,
 };
 
-/* As many deferred calls of one function make it suspect. */
-enum { CA_DEFERS_MANY = 100 };
-
 struct ca_verdict_limits {
     int64_t threshold;  /* tasks at one blocking site */
     int64_t min_age_ns; /* 0: off */

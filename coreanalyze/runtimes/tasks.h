@@ -86,6 +86,9 @@ enum {
     CA_TASK_PROOF_ROOT = 4, /* waiting, but not for something that a proof can speak about */
 };
 
+/* As many deferred calls at one place are noted, and make a task suspect. */
+enum { CA_DEFERS_MANY = 100 };
+
 enum ca_verdict {
     CA_VERDICT_LEAKED,
     CA_VERDICT_SUSPECT,

@@ -9,7 +9,6 @@ static const struct {
     bool required;
 } table[] = {
     {"runtime.allgs", offsetof(struct ca_go_globals, allgs), true},
-    {"runtime.allglen", offsetof(struct ca_go_globals, allglen), false},
     {"runtime.allm", offsetof(struct ca_go_globals, allm), true},
     {"runtime.allp", offsetof(struct ca_go_globals, allp), false},
     {"runtime.sched", offsetof(struct ca_go_globals, sched), false},

@@ -25,7 +25,7 @@
 
 /* Addresses of the runtime's variables in the target; 0: not found. */
 struct ca_go_globals {
-    uint64_t allgs, allglen, allm, allp, sched, semtable, wait_reasons, wait_reasons_size;
+    uint64_t allgs, allm, allp, sched, semtable, wait_reasons, wait_reasons_size;
     uint64_t first_moduledata, build_version, memstats, mheap, ncpu, gomaxprocs;
     uint64_t fing_status, fing_running;
     /* Roots of reachability, used by the heap files. */
@@ -111,7 +111,6 @@ struct ca_go {
     CA_VEC(struct ca_go_timer_channel) timers;
     struct ca_map timer_by_channel; /* channel -> index + 1 */
     struct ca_map thread_by_tid;    /* kernel tid -> index + 1 */
-    struct ca_map m_by_curg;        /* g -> m */
 
     struct ca_map steps; /* pc -> packed unwinding step, see stack.c */
     struct ca_map names; /* pc * 2 + exact -> index + 1 in pc_names */
@@ -201,6 +200,8 @@ const struct ca_go_birth *ca_go_birth_of(struct ca_go *go, struct ca_tasks *task
                                          uint64_t startpc);
 /* The thread that runs the g (running, or in a system call), or NULL. */
 const struct ca_thread *ca_go_thread_of(struct ca_go *go, const struct ca_go_g *g);
+/* The bounds of a g's stack; false: g is 0, or they make no sense. */
+bool ca_go_stack_bounds(struct ca_go *go, uint64_t g, uint64_t *low, uint64_t *high);
 /* From a signal frame: registers at the interruption. regs are those inside the handler. */
 bool ca_go_signal_regs(struct ca_go *go, uint64_t m, const struct ca_regs *inside,
                        struct ca_regs *ret);

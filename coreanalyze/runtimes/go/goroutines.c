@@ -9,7 +9,6 @@ enum {
     REASONS_MAX = 256,
     REASON_BYTES = 128,
     DEFERS_MAX = 1 << 20,
-    MANY_DEFERS = 100,
     G_BYTES_MAX = 4096,
     AHEAD_FAR = 16, /* goroutines */
     AHEAD_NEAR = 8,
@@ -187,7 +186,7 @@ static bool fill_notes(struct ca_go *go, struct ca_tasks *tasks, uint32_t index,
         return false;
     uint32_t defers = count_defers(go, g);
     tasks->list.data[index].defers = defers;
-    if (defers >= MANY_DEFERS &&
+    if (defers >= CA_DEFERS_MANY &&
         !ca_tasks_note(tasks, index, "%u deferred calls piled up at one line", defers))
         return false;
     if (!ca_go_labels_read(go, tasks, index, g) || !ca_go_ancestors_read(go, tasks, index, g))

@@ -224,12 +224,6 @@ static void vectors(struct ca_go_heap *heap, const struct ca_root_sink *sink,
     flush(&batch);
 }
 
-static bool g_bounds(struct ca_go *go, uint64_t g, uint64_t *low, uint64_t *high)
-{
-    return g && ca_go_read_u64(go, g, GO_G_STACK_LO, low) &&
-           ca_go_read_u64(go, g, GO_G_STACK_HI, high) && *low < *high;
-}
-
 /* From sp to the end of the stack that it is on: g0's, the signal stack, or a C stack (to the end
  * of its mapping). A goroutine's own stack is scanned with the goroutine. */
 static void stack_from(struct ca_go_heap *heap, const struct ca_root_sink *sink, uint64_t m,
@@ -238,13 +232,13 @@ static void stack_from(struct ca_go_heap *heap, const struct ca_root_sink *sink,
     struct ca_root root = {.kind = CA_ROOT_STACK, .name = "a thread's stack", .frame = CA_NONE};
     struct ca_go *go = heap->go;
     uint64_t low, high, g = 0;
-    if (m && ca_go_read_u64(go, m, GO_M_CURG, &g) && g_bounds(go, g, &low, &high) && sp >= low &&
-        sp < high)
+    if (m && ca_go_read_u64(go, m, GO_M_CURG, &g) && ca_go_stack_bounds(go, g, &low, &high) &&
+        sp >= low && sp < high)
         return;
     static const int fields[] = {GO_M_G0, GO_M_GSIGNAL};
     for (size_t i = 0; m && i < 2; i++)
-        if (ca_go_read_u64(go, m, fields[i], &g) && g_bounds(go, g, &low, &high) && sp >= low &&
-            sp < high) {
+        if (ca_go_read_u64(go, m, fields[i], &g) && ca_go_stack_bounds(go, g, &low, &high) &&
+            sp >= low && sp < high) {
             if (!ca_go_heap_words(heap, sink, &root, sp - RED_ZONE < low ? low : sp - RED_ZONE,
                                   high))
                 ca_go_heap_break(heap, "stack of a thread", sp, "it is not there");
@@ -277,7 +271,8 @@ static void thread_roots(struct ca_go_heap *heap, const struct ca_root_sink *sin
             stack_from(heap, sink, m, sp);
     }
     uint64_t low, high;
-    if (ca_go_read_u64(heap->go, m, GO_M_G0, &g0) && g_bounds(heap->go, g0, &low, &high) &&
+    if (ca_go_read_u64(heap->go, m, GO_M_G0, &g0) &&
+        ca_go_stack_bounds(heap->go, g0, &low, &high) &&
         ca_go_read_u64(heap->go, g0, GO_G_SCHED_SP, &g0_sp) && g0_sp >= low && g0_sp < high &&
         (sp < low || sp >= high))
         stack_from(heap, sink, m, g0_sp);

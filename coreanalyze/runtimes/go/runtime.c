@@ -15,7 +15,6 @@ static void destroy(struct ca_runtime *runtime)
     ca_vec_deinit(&go->timers);
     ca_map_deinit(&go->timer_by_channel);
     ca_map_deinit(&go->thread_by_tid);
-    ca_map_deinit(&go->m_by_curg);
     ca_map_deinit(&go->steps);
     ca_map_deinit(&go->names);
     ca_vec_deinit(&go->pc_names);

@@ -263,7 +263,7 @@ const struct ca_thread *ca_go_thread_of(struct ca_go *go, const struct ca_go_g *
     return slot ? &go->target->threads.data[*slot - 1] : NULL;
 }
 
-static bool stack_bounds(struct ca_go *go, uint64_t g, uint64_t *low, uint64_t *high)
+bool ca_go_stack_bounds(struct ca_go *go, uint64_t g, uint64_t *low, uint64_t *high)
 {
     return g && ca_go_read_u64(go, g, GO_G_STACK_LO, low) &&
            ca_go_read_u64(go, g, GO_G_STACK_HI, high) && *low < *high;
@@ -272,7 +272,7 @@ static bool stack_bounds(struct ca_go *go, uint64_t g, uint64_t *low, uint64_t *
 static bool inside_stack_of(struct ca_go *go, uint64_t g, uint64_t sp)
 {
     uint64_t low, high;
-    return stack_bounds(go, g, &low, &high) && sp >= low && sp <= high;
+    return ca_go_stack_bounds(go, g, &low, &high) && sp >= low && sp <= high;
 }
 
 /* The code that a signal handler returns to, whoever put it there: mov $15,%rax or mov $15,%eax,
@@ -357,7 +357,7 @@ static bool search_context(struct ca_go *go, uint64_t m, uint64_t gsignal, uint6
                            struct ca_regs *ret)
 {
     uint64_t low, high, g0 = 0, curg = 0;
-    if (!stack_bounds(go, gsignal, &low, &high) || high - low > (1 << 20))
+    if (!ca_go_stack_bounds(go, gsignal, &low, &high) || high - low > (1 << 20))
         return false;
     ca_go_read_u64(go, m, GO_M_G0, &g0);
     ca_go_read_u64(go, m, GO_M_CURG, &curg);
