@@ -185,7 +185,6 @@ static void learn(const struct ca_options *options)
     const struct ca_go_globals *at = &go->globals;
     add_goroutines(session, go);
     add_global(at->allgs, 24);
-    add_global(at->allglen, 8);
     add_global(at->allm, 8);
     add_global(at->allp, 24);
     add_global(at->sched, 512);
