@@ -23,7 +23,8 @@ struct ca_raw_frame {
 struct ca_stack {
     size_t first; /* in frames */
     uint32_t count;
-    bool cut; /* the walk ended early: the reason is a note or gap of the task */
+    /* Frames are missing at the end or in the middle: a note or gap of the task says so. */
+    bool cut;
 };
 
 struct ca_stacks {

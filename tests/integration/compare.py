@@ -1,6 +1,7 @@
 """Compares what Go printed of its goroutines with what coreanalyze reads from the core of the
 same instant. Every exception is a rule of the runtime, named in RULES, and counted."""
 
+import re
 from collections import Counter
 
 # Under GOTRACEBACK=crash the level is 2, so showfuncinfo (runtime/traceback.go) leaves out no
@@ -23,7 +24,7 @@ DYING = {
         "raise raiseproc tgkill usleep dieFromSignal crash fatalpanic fatalpanic.func1 fatalpanic.func2 "
         "fatalthrow fatalthrow.func1 throw throw.func1 fatal fatal.func1 systemstack "
         "systemstack_switch sighandler sigtrampgo sigtramp sigreturn__sigaction sigfwdgo "
-        "badsignal printpanics dopanic_m"
+        "badsignal printpanics dopanic_m newstack morestack"
     ).split()
 }
 
@@ -84,7 +85,7 @@ class Comparison:
         if g.unavailable:
             self._rule("running-elsewhere")
         else:
-            self._stack(g, task["frames"])
+            self._stack(g, task["frames"], task["notes"])
             self._equal(g, "system", _is_system(g), task["verdict"] == "system")
 
     def _created(self, g, printed, ours):
@@ -121,8 +122,9 @@ class Comparison:
             self._rule("type-arguments")
         return printed
 
-    def _stack(self, g, frames):
+    def _stack(self, g, frames, notes):
         frames = self._without_dying(g, frames)
+        self.left_out = _left_out(notes)
         frames = self._without_elided(g, frames)
         if len(g.frames) != len(frames):
             self._say(g.id, f"Go printed {len(g.frames)} frames, ours are {len(frames)}")
@@ -168,7 +170,16 @@ class Comparison:
             if len(frames) <= index:
                 self._say(g.id, f"Go left frames out after {index}, ours are {len(frames)}")
             return frames[:index]
-        return frames[:index] + frames[index + count:]
+        return frames[:index] + frames[index + count - self.left_out:]
+
+
+def _left_out(notes):
+    """How many frames of a very deep stack we leave out ourselves, in its middle."""
+    for note in notes:
+        found = re.fullmatch(r"(\d+) more frames between frame \d+ and \d+", note)
+        if found:
+            return int(found.group(1))
+    return 0
 
 
 def _plain(function):

@@ -114,6 +114,8 @@ CAUSE = [
         r"fatal error: .*",
         r"SIG[A-Z0-9]+: .*",
         rf"PC={HEX} m=-?\d+ sigcode=-?\d+(?: addr={HEX})?",
+        r"runtime: goroutine stack exceeds \d+-byte limit",
+        rf"runtime: sp={HEX} stack=\[{HEX}, {HEX}\]",
         r"signal arrived during cgo execution",
         rf"\[signal .* code={HEX} addr={HEX} pc={HEX}\]",
         rf"instruction bytes:(?: {HEX})+",
@@ -185,7 +187,7 @@ class _Parser:
         labels = behind if within is None else within
         if labels is not None:
             g.labels = _labels(labels, self)
-        g.first = not self.trace.goroutines and not self.trace.systems
+        g.first = not self.trace.goroutines and not self.trace.sections
         if g.id == 0:
             self.system(g)
         else:

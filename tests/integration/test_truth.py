@@ -25,6 +25,7 @@ RUNS = {
     "cgo-fault": ("cgo", (), "fault", ""),
     "shapes-fault": ("shapes", (), "fault", ""),
     "shapes-throw": ("shapes", (), "throw", ""),
+    "shapes-overflow": ("shapes", (), "overflow", ""),
     "many-panic": ("many", ("2000",), "panic", ""),
 }
 AGE = 75

@@ -112,8 +112,9 @@ struct ca_go {
     struct ca_map timer_by_channel; /* channel -> index + 1 */
     struct ca_map thread_by_tid;    /* kernel tid -> index + 1 */
 
-    struct ca_map steps; /* pc -> packed unwinding step, see stack.c */
-    struct ca_map names; /* pc * 2 + exact -> index + 1 in pc_names */
+    struct ca_map steps;  /* pc -> packed unwinding step, see stack.c */
+    uint64_t deep_frames; /* walked beyond CA_GO_FRAMES_MAX, of all stacks; see stack.c */
+    struct ca_map names;  /* pc * 2 + exact -> index + 1 in pc_names */
     CA_VEC(struct ca_go_pc_name) pc_names;
     CA_VEC(struct ca_frame) pc_frames;
     CA_VEC(struct ca_go_stack_fact) stack_facts; /* by stack */
@@ -183,7 +184,9 @@ bool ca_go_globals_find(struct ca_go *go);
  * the walk ended before the goroutine's first frame. */
 enum { CA_GO_FRAMES_MAX = 65536 };
 struct ca_go_frames {
+    /* Of a stack that is deeper, the innermost and the outermost halves of CA_GO_FRAMES_MAX. */
     CA_VEC(struct ca_raw_frame) list;
+    size_t left_out; /* how many frames between the halves are not in the list */
     /* From saved registers to the outermost function, every return address out of the stack. */
     bool plain;
 };

@@ -165,12 +165,16 @@ static bool fill_stack(struct ca_go *go, struct ca_tasks *tasks, uint32_t index,
     ca_go_stack_walk(go, g, frames, &why);
     if (frames->list.len) {
         task->stack = ca_stacks_intern(&tasks->stacks, frames->list.data,
-                                       (uint32_t)frames->list.len, why != NULL);
+                                       (uint32_t)frames->list.len, why || frames->left_out);
         task->sp = frames->list.data[0].sp;
         if (task->stack == CA_STACK_NONE)
             return false;
         ca_go_stack_remember(go, g, frames, task->stack);
     }
+    if (frames->left_out &&
+        !ca_tasks_note(tasks, index, "%zu more frames between frame %d and %d", frames->left_out,
+                       CA_GO_FRAMES_MAX / 2 - 1, CA_GO_FRAMES_MAX / 2))
+        return false;
     if (!why)
         return true;
     char what[64];

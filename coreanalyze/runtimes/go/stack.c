@@ -190,12 +190,45 @@ static bool to_caller(struct walk *walk, const struct step *step)
                                                       : to_caller_amd64(walk, step);
     if (!ok)
         return false;
-    if (walk->sp < before) {
+    if (walk->sp < before || (walk->sp == before && !walk->lr_used)) {
         walk->why = "the stack pointers do not rise";
         return false;
     }
     walk->exact = caller_is_exact(walk->go, step);
     return walk->pc != 0;
+}
+
+enum { HALF = CA_GO_FRAMES_MAX / 2 };
+
+/* Endless recursion dies at a stack of 1 GB, with millions of frames: the second half of the list
+ * is then a ring of the outermost ones. */
+static bool keep(struct ca_go_frames *frames, struct ca_raw_frame frame)
+{
+    if (frames->list.len < CA_GO_FRAMES_MAX)
+        return ca_vec_push(&frames->list, frame);
+    frames->list.data[HALF + frames->left_out++ % HALF] = frame;
+    return true;
+}
+
+static void reverse(struct ca_raw_frame *frames, size_t count)
+{
+    for (size_t i = 0; i < count / 2; i++) {
+        struct ca_raw_frame other = frames[count - 1 - i];
+        frames[count - 1 - i] = frames[i];
+        frames[i] = other;
+    }
+}
+
+/* The ring's frames from the innermost on. */
+static void straighten(struct ca_go_frames *frames)
+{
+    if (!frames->left_out)
+        return;
+    struct ca_raw_frame *ring = frames->list.data + HALF;
+    size_t oldest = frames->left_out % HALF;
+    reverse(ring, oldest);
+    reverse(ring + oldest, HALF - oldest);
+    reverse(ring, HALF);
 }
 
 /* One step; false when the walk is over. */
@@ -206,8 +239,8 @@ static bool advance(struct walk *walk, bool innermost)
         walk->why = "a return address is in no Go function";
         return false;
     }
-    if (!ca_vec_push(&walk->frames->list,
-                     (struct ca_raw_frame){walk->pc, walk->sp, walk->exact || step.at_entry}))
+    if (!keep(walk->frames,
+              (struct ca_raw_frame){walk->pc, walk->sp, walk->exact || step.at_entry}))
         return false;
     if (walk->can_hop && step.special == SPECIAL_MORESTACK) {
         hop(walk, true);
@@ -241,17 +274,22 @@ static bool advance(struct walk *walk, bool innermost)
     return to_caller(walk, &step);
 }
 
+/* Frames beyond CA_GO_FRAMES_MAX, of all stacks together: a few of 1 GB, and an end to the time
+ * that stacks which lie can take. */
+enum { DEEP_MAX = 1 << 27 };
+
 static void run(struct walk *walk)
 {
-    for (size_t i = 0; i < CA_GO_FRAMES_MAX; i++) {
+    for (size_t i = 0; i < CA_GO_FRAMES_MAX || walk->go->deep_frames < DEEP_MAX; i++) {
         if (walk->high && (walk->sp < walk->low || walk->sp > walk->high)) {
             walk->why = "a stack pointer left the stack";
             return;
         }
         if (!advance(walk, i == 0))
             return;
+        walk->go->deep_frames += i >= CA_GO_FRAMES_MAX;
     }
-    walk->why = "it is deeper than 65,536 frames";
+    walk->why = "it is deeper than any stack of Go";
 }
 
 const struct ca_thread *ca_go_thread_of(struct ca_go *go, const struct ca_go_g *g)
@@ -459,7 +497,7 @@ bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_fr
                       const char **why)
 {
     struct walk walk = {.go = go, .frames = frames};
-    frames->list.len = 0;
+    frames->list.len = frames->left_out = 0;
     frames->plain = false;
     *why = NULL;
     uint32_t status = ca_go_u32(go, g->bytes, GO_G_STATUS) & ~CA_GO_SCAN;
@@ -478,7 +516,8 @@ bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_fr
         walk.high = ca_go_u64(go, g->bytes, GO_G_STACK_HI);
     }
     run(&walk);
+    straighten(frames);
     *why = walk.why;
-    frames->plain = walk.high && walk.top && !walk.lr_used && !walk.why;
+    frames->plain = walk.high && walk.top && !walk.lr_used && !walk.why && !frames->left_out;
     return frames->list.len != 0;
 }

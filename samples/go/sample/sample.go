@@ -8,6 +8,7 @@
 //	abort  SIGABRT
 //	fault  a nil pointer is followed
 //	throw  a fatal error of the runtime's, which nothing can recover from
+//	overflow  endless recursion, to the greatest stack that Go allows
 //	wait   prints "ready" and sleeps, for tests of live processes
 //	exit   ends in order
 //
@@ -19,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -55,6 +57,9 @@ func Die() {
 	case "throw":
 		var mu sync.Mutex
 		mu.Unlock()
+	case "overflow":
+		debug.SetMaxStack(64 << 20)
+		endless(1)
 	case "wait":
 		fmt.Println("ready")
 		time.Sleep(time.Hour)
@@ -64,6 +69,9 @@ func Die() {
 		panic("sample: end of the program")
 	}
 }
+
+//go:noinline
+func endless(depth int) int { return endless(depth+1) + depth }
 
 func kill(signal syscall.Signal) {
 	if err := syscall.Kill(syscall.Getpid(), signal); err != nil {
