@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analysis/rules.h"
+#include "base/mapped.h"
 #include "output/output.h"
 
 const char *ca_version(void)
@@ -31,6 +32,7 @@ void ca_session_destroy(struct ca_session *session)
 {
     if (!session)
         return;
+    CA_MAPPED_SCOPE;
     ca_proof_deinit(&session->provers);
     for (size_t i = 0; i < session->runtimes.len; i++)
         session->runtimes.data[i]->ops->destroy(session->runtimes.data[i]);
@@ -175,6 +177,20 @@ static struct ca_error *analyse(struct ca_session *session)
     return ca_proof_groups(&session->provers, &session->tasks, &session->groups);
 }
 
+/* A core that is not finished yet: what was read is right, but there will be more. */
+static void note_changed(struct ca_session *session)
+{
+    struct ca_target *target = session->target;
+    uint64_t before, now;
+    if (!target->changed || !target->changed(target, &before, &now))
+        return;
+    target->complete = false;
+    ca_gaps_add(&session->gaps, "the core", 0,
+                "it was written to while it was being read (%" PRIu64 " bytes then, %" PRIu64
+                " now): ask again when it is finished",
+                before, now);
+}
+
 static struct ca_error *run(struct ca_session *session)
 {
     struct ca_error *error =
@@ -194,11 +210,27 @@ static struct ca_error *run(struct ca_session *session)
         error = analyse(session);
     if (!error) {
         compare_counts(session);
+        note_changed(session);
         if (session->options.check && session->runtimes.len)
             error = ca_checks_make(session->runtimes.data[0], &session->checks);
         ca_gaps_close(&session->gaps);
     }
     return error;
+}
+
+struct ca_error *ca_session_check_files(const struct ca_session *session, struct ca_error *error)
+{
+    struct ca_error *lost = NULL;
+    if (!ca_mapped_any_lost())
+        return error;
+    if (session->target && session->target->check)
+        lost = session->target->check(session->target);
+    if (!lost && session->modules)
+        lost = ca_modules_check(session->modules);
+    if (!lost)
+        return error;
+    ca_error_destroy(error);
+    return lost;
 }
 
 /* Takes over: opens what the target holds, or destroys everything. */
@@ -207,6 +239,7 @@ static struct ca_error *finish(struct ca_session *session, struct ca_error *erro
 {
     if (!error)
         error = run(session);
+    error = ca_session_check_files(session, error);
     if (error) {
         ca_session_destroy(session);
         return error;
@@ -218,6 +251,7 @@ static struct ca_error *finish(struct ca_session *session, struct ca_error *erro
 struct ca_error *ca_session_open_core(const char *path, const struct ca_options *options,
                                       struct ca_session **ret)
 {
+    CA_MAPPED_SCOPE;
     struct ca_session *session = create(options);
     if (!session)
         return &ca_error_nomem;
@@ -227,6 +261,7 @@ struct ca_error *ca_session_open_core(const char *path, const struct ca_options 
 struct ca_error *ca_session_attach(int64_t pid, const struct ca_options *options,
                                    struct ca_session **ret)
 {
+    CA_MAPPED_SCOPE;
     struct ca_session *session = create(options);
     if (!session)
         return &ca_error_nomem;
@@ -238,6 +273,7 @@ struct ca_error *ca_session_attach(int64_t pid, const struct ca_options *options
 struct ca_error *ca_session_from_ops(const struct ca_target_ops *ops, void *arg,
                                      const struct ca_options *options, struct ca_session **ret)
 {
+    CA_MAPPED_SCOPE;
     struct ca_session *session = create(options);
     if (!session)
         return &ca_error_nomem;
@@ -247,5 +283,6 @@ struct ca_error *ca_session_from_ops(const struct ca_target_ops *ops, void *arg,
 struct ca_error *ca_session_write(struct ca_session *session, const struct ca_request *request,
                                   ca_sink_fn *sink, void *arg, int *status)
 {
-    return ca_output_write(session, request, sink, arg, status);
+    CA_MAPPED_SCOPE;
+    return ca_session_check_files(session, ca_output_write(session, request, sink, arg, status));
 }

@@ -41,6 +41,10 @@ struct ca_session {
     char signal[32];
 };
 
+/* What a call that has read the target's files gives back: error, or, when a file lost bytes in the
+ * meantime, that instead. */
+struct ca_error *ca_session_check_files(const struct ca_session *session, struct ca_error *error);
+
 /* Formats the id of a task as the contract has it. */
 void ca_session_format_id(const struct ca_session *session, const struct ca_task *task,
                           char id[48]);

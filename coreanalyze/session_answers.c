@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mapped.h"
 #include "session.h"
 
 static const struct ca_task *task_at(const struct ca_session *session, size_t i)
@@ -47,6 +48,7 @@ static const char *signal_name(int number, char *text, size_t room)
 void ca_session_target(const struct ca_session *session, struct ca_target_info *ret)
 {
     static const char *const kinds[] = {"core", "live", "debugger"};
+    CA_MAPPED_SCOPE;
     const struct ca_target *target = session->target;
     struct ca_session *own = (struct ca_session *)session; /* only for the text buffers */
     struct ca_module *main = ca_modules_main(session->modules);
@@ -257,6 +259,7 @@ struct ca_error *ca_session_task(struct ca_session *session, size_t i, struct ca
 {
     static const char *const states[] = {"running", "runnable",  "waiting",
                                          "syscall", "preempted", "dead"};
+    CA_MAPPED_SCOPE;
     if (i >= session->tasks.list.len)
         return ca_error_create(CA_ERROR_NOT_FOUND, "there is no task at index %zu", i);
     const struct ca_task *task = task_at(session, i);
@@ -283,7 +286,7 @@ struct ca_error *ca_session_task(struct ca_session *session, size_t i, struct ca
     if (!fill_wait(session, task, &ret->waiting_for) || !fill_frames(session, task, ret) ||
         !fill_labels(session, i, ret))
         return &ca_error_nomem;
-    return NULL;
+    return ca_session_check_files(session, NULL);
 }
 
 struct ca_error *ca_session_find_task(const struct ca_session *session, const char *id, size_t *ret)
@@ -360,6 +363,7 @@ static bool fill_evidence(struct ca_session *session, const struct ca_group *gro
 
 bool ca_session_group(const struct ca_session *session, size_t i, struct ca_group_info *ret)
 {
+    CA_MAPPED_SCOPE;
     if (i >= session->groups.list.len)
         return false;
     const struct ca_group *group = &session->groups.list.data[i];
@@ -409,6 +413,7 @@ static bool keep_path(struct ca_session *session, const struct ca_steps *steps)
 struct ca_error *ca_session_explain(struct ca_session *session, size_t i,
                                     struct ca_explanation *ret)
 {
+    CA_MAPPED_SCOPE;
     *ret = (struct ca_explanation){0};
     if (i >= session->tasks.list.len)
         return ca_error_create(CA_ERROR_NOT_FOUND, "there is no task at index %zu", i);
@@ -428,7 +433,7 @@ struct ca_error *ca_session_explain(struct ca_session *session, size_t i,
     ca_vec_deinit(&steps.list);
     ret->path = session->path.data;
     ret->path_count = session->path.len;
-    return error;
+    return ca_session_check_files(session, error);
 }
 
 /* ---- threads and memory ---- */
@@ -456,6 +461,7 @@ bool ca_session_thread(const struct ca_session *session, size_t i, struct ca_thr
 
 void ca_session_memory(const struct ca_session *session, struct ca_memory_info *ret)
 {
+    CA_MAPPED_SCOPE;
     struct ca_runtime_facts facts = {CA_UNKNOWN, CA_UNKNOWN, CA_UNKNOWN, CA_UNKNOWN, CA_UNKNOWN};
     for (size_t i = 0; i < session->runtimes.len; i++)
         if (session->runtimes.data[i]->ops->facts) {

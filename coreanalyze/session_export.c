@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mapped.h"
 #include "target/export.h"
 #include "unwind/cfi.h"
 
@@ -80,6 +81,7 @@ static void frame_regs(const struct ca_session *session, size_t i, uint64_t pc, 
 struct ca_error *ca_session_frame_regs(struct ca_session *session, size_t i, size_t frame,
                                        struct ca_regs *ret)
 {
+    CA_MAPPED_SCOPE;
     struct ca_task_info task;
     struct ca_error *error = ca_session_task(session, i, &task);
     if (error)
@@ -88,7 +90,7 @@ struct ca_error *ca_session_frame_regs(struct ca_session *session, size_t i, siz
         return ca_error_create(CA_ERROR_NOT_FOUND, "task %s has no frame %zu, only %zu of them",
                                task.id, frame, task.frame_count);
     frame_regs(session, i, task.frames[frame].pc, task.frames[frame].sp, ret);
-    return NULL;
+    return ca_session_check_files(session, NULL);
 }
 
 /* ---- exporting ---------------------------------------------------------------------------- */
@@ -200,6 +202,7 @@ static struct ca_export_thread *make_threads(const struct ca_session *session,
 struct ca_error *ca_session_export_core(struct ca_session *session, const char *out,
                                         const struct ca_export_options *options, size_t *count)
 {
+    CA_MAPPED_SCOPE;
     struct selection selection;
     *count = 0;
     if (session->target->kind != CA_TARGET_CORE && !session->options.hold)
@@ -218,6 +221,7 @@ struct ca_error *ca_session_export_core(struct ca_session *session, const char *
                                     : "");
     struct ca_export export = {session->target, threads, *count, session->options.progress,
                                session->options.progress_arg};
+    error = ca_session_check_files(session, error);
     if (!error)
         error = ca_export_write(&export, out, options && options->overwrite);
     free(threads);

@@ -1,6 +1,7 @@
 /* Variables of a frame, by the debug information. */
 #include "session.h"
 
+#include "base/mapped.h"
 #include "unwind/cfi.h"
 
 /* How many frames further in belong to the same call: those inlined in this one. */
@@ -40,6 +41,7 @@ static void find_cfa(const struct ca_session *session, bool exact, struct ca_loc
 struct ca_error *ca_session_locals(struct ca_session *session, size_t i, size_t frame,
                                    const struct ca_local_info **ret, size_t *count)
 {
+    CA_MAPPED_SCOPE;
     struct ca_local_frame place = {.target = session->target};
     struct ca_task_info task;
     *ret = NULL;
@@ -54,6 +56,7 @@ struct ca_error *ca_session_locals(struct ca_session *session, size_t i, size_t 
     find_cfa(session, exact, &place);
     error =
         ca_locals_read(session->modules, &place, inlined_within(&task, frame), &session->locals);
+    error = ca_session_check_files(session, error);
     if (error)
         return error;
     *ret = session->locals.list.data;

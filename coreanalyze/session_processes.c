@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/mapped.h"
 #include "runtimes/runtime.h"
 
 enum { RUNTIMES_MAX = 8, ARGUMENT_MAX = 4096, VERSION_MAX = 128 };
@@ -297,16 +297,16 @@ static struct ca_error *recognise_file(struct ca_processes *processes, struct pr
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return NULL;
-    void *bytes = MAP_FAILED;
+    void *bytes = NULL;
     if (!fstat(fd, &stat) && S_ISREG(stat.st_mode) && stat.st_size > 64)
-        bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        bytes = ca_mapped_create(fd, (size_t)stat.st_size, false);
     close(fd);
-    if (bytes == MAP_FAILED)
+    if (!bytes)
         return NULL;
     struct ca_error *error = NULL;
     if (!memcmp(bytes, ELFMAG, SELFMAG))
         error = recognise_bytes(processes, process, bytes, (size_t)stat.st_size);
-    munmap(bytes, (size_t)stat.st_size);
+    ca_mapped_destroy(bytes, (size_t)stat.st_size);
     return error;
 }
 
@@ -398,6 +398,7 @@ static struct ca_error *read_all(struct ca_processes *processes)
 
 struct ca_error *ca_processes_create(const struct ca_options *options, struct ca_processes **ret)
 {
+    CA_MAPPED_SCOPE;
     struct ca_processes *processes = calloc(1, sizeof(*processes));
     if (!processes)
         return &ca_error_nomem;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mapped.h"
 #include "symbols/image.h"
 
 /* libdwfl asks for the file of a module by this; userdata is the module. */
@@ -149,9 +150,36 @@ Dwfl_Module *ca_module_dwfl(struct ca_modules *modules, struct ca_module *module
     return module->dwfl;
 }
 
+/* libdwfl maps debug files by itself: their mappings are guarded from here on. */
+static void watch_debug(struct ca_module *module, Dwarf *dwarf, size_t i)
+{
+    size_t size = 0;
+    Elf *elf = dwarf ? dwarf_getelf(dwarf) : NULL;
+    const char *bytes = elf && elf != module->elf ? elf_rawfile(elf, &size) : NULL;
+    if (bytes && ca_mapped_watch(bytes, size))
+        module->debug_bytes[i] = bytes;
+}
+
+static Dwarf *open_dwarf(struct ca_module *module, Dwfl_Module *dwfl)
+{
+    Dwarf_Addr bias;
+    if (!ca_mapped_watch_thread())
+        return NULL;
+    Dwarf *dwarf = dwfl_module_getdwarf(dwfl, &bias);
+    watch_debug(module, dwarf, 0);
+    watch_debug(module, dwarf ? dwarf_getalt(dwarf) : NULL, 1);
+    module->debug_lost |= ca_mapped_unwatch_thread();
+    return dwarf;
+}
+
 Dwarf *ca_module_dwarf(struct ca_modules *modules, struct ca_module *module)
 {
     Dwfl_Module *dwfl = ca_module_dwfl(modules, module);
-    Dwarf_Addr bias;
-    return dwfl ? dwfl_module_getdwarf(dwfl, &bias) : NULL;
+    if (!dwfl)
+        return NULL;
+    if (!module->dwarf_tried) {
+        module->dwarf_tried = true;
+        module->dwarf = open_dwarf(module, dwfl);
+    }
+    return module->dwarf;
 }

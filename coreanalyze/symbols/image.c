@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/mapped.h"
 
 /* Enough for any real file; a claim beyond it is not believed. */
 enum { PHDRS_MAX = 1024, NOTES_MAX = 1 << 20, GO_NOTE_BUILD_ID = 4 };
@@ -19,8 +20,8 @@ static struct ca_error *map_fd(int fd, const char *path, struct ca_file *ret)
     if (!st.st_size)
         return NULL;
     /* Writable, but private: libelf marks what it has decompressed in the section headers. */
-    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED)
+    void *bytes = ca_mapped_create(fd, (size_t)st.st_size, true);
+    if (!bytes)
         return ca_error_create(CA_ERROR_IO, "%s cannot be mapped: %s", path, strerror(errno));
     *ret = (struct ca_file){bytes, (size_t)st.st_size};
     return NULL;
@@ -40,8 +41,7 @@ struct ca_error *ca_file_map(const char *path, struct ca_file *ret)
 
 void ca_file_unmap(struct ca_file *file)
 {
-    if (file->bytes)
-        munmap((void *)(uintptr_t)file->bytes, file->size);
+    ca_mapped_destroy(file->bytes, file->size);
     *file = (struct ca_file){0};
 }
 

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sys/mman.h>
 
+#include "base/mapped.h"
 #include "symbols/image.h"
 #include "symbols/match.h"
 #include "symbols/symbols.h"
@@ -28,10 +29,39 @@ static void free_module(struct ca_module *module)
     ca_file_unmap(&file);
 }
 
+/* Before libdwfl unmaps them. */
+static void unwatch_debug(struct ca_module *module)
+{
+    for (size_t i = 0; i < 2; i++)
+        ca_mapped_unwatch(module->debug_bytes[i]);
+}
+
+static struct ca_error *check_module(const struct ca_module *module)
+{
+    struct ca_error *error =
+        ca_mapped_check(module->bytes, module->file ? module->file : module->name);
+    for (size_t i = 0; !error && i < 2; i++)
+        error = ca_mapped_check(module->debug_bytes[i], "a debug file");
+    if (!error && module->debug_lost)
+        error = ca_error_create(CA_ERROR_IO, "the debug file of %s went away while it was read",
+                                module->name);
+    return error;
+}
+
+struct ca_error *ca_modules_check(const struct ca_modules *modules)
+{
+    struct ca_error *error = NULL;
+    for (size_t i = 0; !error && i < modules->list.len; i++)
+        error = check_module(&modules->list.data[i]);
+    return error || !modules->debug_binary ? error : check_module(modules->debug_binary);
+}
+
 void ca_modules_destroy(struct ca_modules *modules)
 {
     if (!modules)
         return;
+    for (size_t i = 0; i < modules->list.len; i++)
+        unwatch_debug(&modules->list.data[i]);
     dwfl_end(modules->dwfl);
     for (size_t i = 0; i < modules->list.len; i++)
         free_module(&modules->list.data[i]);

@@ -30,6 +30,10 @@ struct ca_module {
     Elf *elf;
     Dwfl_Module *dwfl; /* NULL until asked for, use ca_module_dwfl */
     bool dwfl_tried;
+    Dwarf *dwarf; /* NULL until asked for, use ca_module_dwarf */
+    bool dwarf_tried;
+    bool debug_lost;            /* bytes of the debug files went away while they were opened */
+    const void *debug_bytes[2]; /* where libdw has mapped the debug file and its supplement */
     struct ca_symbols *symbols; /* NULL until asked for, use ca_module_symbol */
 };
 
@@ -47,6 +51,9 @@ struct ca_modules {
 struct ca_error *ca_modules_open(struct ca_target *target, const struct ca_options *options,
                                  struct ca_gaps *gaps, struct ca_modules **ret);
 void ca_modules_destroy(struct ca_modules *modules);
+
+/* NULL while what was read of their files is their content, else what happened to one. */
+struct ca_error *ca_modules_check(const struct ca_modules *modules);
 
 /* The module that holds an address of the target, or NULL. */
 struct ca_module *ca_modules_at(const struct ca_modules *modules, uint64_t address);

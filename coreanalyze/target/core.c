@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mapped.h"
 #include "target/notes.h"
 
 /* A core file, mapped whole. */
@@ -22,9 +22,21 @@ struct core {
 static void destroy(struct ca_target *target)
 {
     struct core *core = target->self;
-    if (core->bytes)
-        munmap(core->bytes, core->size);
+    ca_mapped_destroy(core->bytes, core->size);
     free(core);
+}
+
+static struct ca_error *check(struct ca_target *target)
+{
+    const struct core *core = target->self;
+    return ca_mapped_check(core->bytes, target->path ? target->path : "the core");
+}
+
+static bool changed(struct ca_target *target, uint64_t *before, uint64_t *now)
+{
+    const struct core *core = target->self;
+    *before = core->size;
+    return ca_mapped_changed(core->bytes, now);
 }
 
 static struct ca_error *map_file(struct core *core, int fd, const char *path,
@@ -40,8 +52,8 @@ static struct ca_error *map_file(struct core *core, int fd, const char *path,
         return ca_error_create(CA_ERROR_FORMAT,
                                "%s is empty: was there room on the disk, and is `ulimit -c` not 0?",
                                path);
-    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED)
+    void *bytes = ca_mapped_create(fd, (size_t)st.st_size, false);
+    if (!bytes)
         return ca_error_create(CA_ERROR_IO, "%s cannot be mapped: %s", path, strerror(errno));
     core->bytes = bytes;
     core->size = (uint64_t)st.st_size;
@@ -365,7 +377,8 @@ static struct ca_error *fill(struct ca_target *target, struct core *core, const 
                              struct ca_gaps *gaps)
 {
     struct ca_core_files files = {0};
-    struct ca_error *error = open_file(core, path, target);
+    target->path = ca_strings_intern(&target->strings, path, strlen(path));
+    struct ca_error *error = target->path ? open_file(core, path, target) : &ca_error_nomem;
     if (!error)
         error = check_header(core, path, target);
     if (!error)
@@ -384,8 +397,7 @@ static struct ca_error *fill(struct ca_target *target, struct core *core, const 
     note_cut(target, core, gaps);
     if (!target->threads.len)
         ca_gaps_add(gaps, "threads", 0, "the core has no notes about threads");
-    target->path = ca_strings_intern(&target->strings, path, strlen(path));
-    return target->path ? NULL : &ca_error_nomem;
+    return NULL;
 }
 
 struct ca_error *ca_target_open_core(const char *path, struct ca_gaps *gaps, struct ca_target **ret)
@@ -399,7 +411,14 @@ struct ca_error *ca_target_open_core(const char *path, struct ca_gaps *gaps, str
     }
     target->self = core;
     target->destroy = destroy;
+    target->check = check;
+    target->changed = changed;
     struct ca_error *error = fill(target, core, path, gaps);
+    struct ca_error *lost = check(target);
+    if (lost) {
+        ca_error_destroy(error);
+        error = lost;
+    }
     if (error) {
         ca_target_destroy(target);
         return error;

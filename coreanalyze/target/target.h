@@ -90,6 +90,10 @@ struct ca_target {
     bool (*load)(struct ca_target *target, uint64_t address, void *buffer, size_t size);
     void (*release)(struct ca_target *target); /* lets a live target run on; NULL: nothing to do */
     void (*destroy)(struct ca_target *target); /* frees `self`, not the target */
+    /* NULL while what was read of the file is its content, else what happened to it. The file may
+     * have been written to while it was read: its size then and now. Both NULL: there is no file */
+    struct ca_error *(*check)(struct ca_target *target);
+    bool (*changed)(struct ca_target *target, uint64_t *before, uint64_t *now);
     void *self;
     bool mappings_whole; /* nothing is there outside the mappings: load is not asked */
 
