@@ -69,25 +69,32 @@ void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, c
 }
 
 void ca_block_stack(struct ca_buf *buf, const struct ca_paths *paths,
-                    const struct ca_task_info *task, bool full, size_t limit, int width)
+                    const struct ca_task_info *task, bool full, struct ca_shown_frames limit,
+                    int width)
 {
     size_t shown = 0, wanted = 0;
     for (size_t i = 0; i < task->frame_count; i++)
         wanted += !task->frames[i].runtime;
+    bool all = full;
     /* A stack that is all the runtime's is shown as it is. */
     full = full || !wanted;
     if (full)
         wanted = task->frame_count;
+    if (all)
+        limit.inner = wanted;
     for (size_t i = 0; i < task->frame_count; i++) {
         const struct ca_frame_info *frame = &task->frames[i];
         if (!full && frame->runtime)
             continue;
-        if (limit && shown == limit) {
-            ca_words_label(buf, "");
-            ca_buf_printf(buf, "... %zu more; --full shows all\n", wanted - shown);
-            return;
+        size_t at = shown++;
+        if (at >= limit.inner && at + limit.outer < wanted) {
+            if (at == limit.inner) {
+                ca_words_label(buf, "");
+                ca_buf_printf(buf, "... %zu more; --full shows all\n", wanted - at - limit.outer);
+            }
+            continue;
         }
-        ca_words_label(buf, shown++ ? "" : "stack");
+        ca_words_label(buf, at ? "" : "stack");
         ca_block_place(buf, paths, frame->function, frame->file, frame->line, width);
     }
 }

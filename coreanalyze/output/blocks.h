@@ -16,9 +16,15 @@ void ca_block_line(struct ca_buf *buf, const char *label, const char *text);
 void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, const char *proof,
                           size_t cases);
 
-/* The user's frames, or all of them; limit 0: no limit. */
+/* How many frames at either end of a stack are shown; the others are counted. */
+struct ca_shown_frames {
+    size_t inner, outer;
+};
+
+/* The user's frames, or with full all of them. */
 void ca_block_stack(struct ca_buf *buf, const struct ca_paths *paths,
-                    const struct ca_task_info *task, bool full, size_t limit, int width);
+                    const struct ca_task_info *task, bool full, struct ca_shown_frames limit,
+                    int width);
 
 /* "Next: coreanalyze explain ID TARGET", in the words of the door that asks. */
 void ca_block_next(struct ca_buf *buf, const struct ca_request *request, const char *command,

@@ -214,7 +214,8 @@ static struct ca_error *block(struct ca_buf *buf, const struct ca_output *output
     }
     ca_block_line(buf, "repair", group.advice);
     if (output->request->full || users_frames(&member) > 1)
-        ca_block_stack(buf, paths, &member, output->request->full, STACK_SHOWN, width);
+        ca_block_stack(buf, paths, &member, output->request->full,
+                       (struct ca_shown_frames){.inner = STACK_SHOWN}, width);
     examples(buf, output, &group);
     return NULL;
 }

@@ -4,7 +4,7 @@
 #include "output/blocks.h"
 #include "output/text.h"
 
-enum { OTHERS_SHOWN = 8 };
+enum { OTHERS_SHOWN = 8, ENDS_SHOWN = 50 };
 
 static void head(struct ca_buf *buf, const struct ca_output *output,
                  const struct ca_task_info *task)
@@ -65,7 +65,8 @@ static void body(struct ca_buf *buf, const struct ca_output *output, const struc
         ca_words_label(buf, "on thread");
         ca_buf_printf(buf, "%" PRId64 "\n", task->thread);
     }
-    ca_block_stack(buf, paths, task, output->request->full, 0, width);
+    ca_block_stack(buf, paths, task, output->request->full,
+                   (struct ca_shown_frames){ENDS_SHOWN, ENDS_SHOWN}, width);
     if (output->request->full && task->stack_high) {
         ca_words_label(buf, "memory");
         ca_buf_printf(buf, "0x%" PRIx64 " to 0x%" PRIx64 "\n", task->stack_low, task->stack_high);

@@ -117,3 +117,12 @@ def test_minutes(coreanalyze, record, aged):
         assert crashed.core, crashed.stderr[-2000:]
         assert any(g.minutes for g in gotrace.parse(crashed.stderr).goroutines)
         check(coreanalyze, record, toolchain, crashed)
+
+
+def test_text_folds_a_deep_stack(coreanalyze, crashed):
+    crash_ = crashed(_own(), "shapes", die="overflow")
+    text = coreanalyze.run("task", "1", crash_.core, "--exe", crash_.binary).stdout.decode()
+    lines = text.splitlines()
+    assert len(lines) < 120
+    assert sum("sample.endless" in line for line in lines) > 90
+    assert any("more; --full shows all" in line for line in lines)
