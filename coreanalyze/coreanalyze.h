@@ -92,8 +92,13 @@ struct ca_target_ops {
     const char *arch; /* "amd64" or "arm64" */
     const char *path; /* what the debugger has open, for the report; may be NULL */
     const char *executable;
-    int64_t pid;    /* or CA_UNKNOWN */
-    int64_t now_ns; /* CLOCK_MONOTONIC of the target's machine, or CA_UNKNOWN */
+    int64_t pid;     /* or CA_UNKNOWN */
+    int64_t now_ns;  /* CLOCK_MONOTONIC of the target's machine when it stopped, or CA_UNKNOWN: then
+                      * ages and deadlines are not known */
+    int64_t wall_ns; /* CLOCK_REALTIME likewise, or CA_UNKNOWN */
+    /* The other registers of the i-th thread, those of vectors, as words in any order: they may
+     * hold the only pointer to an object. Borrowed until the next call; false: not known. */
+    bool (*vectors)(void *arg, size_t i, const void **bytes, size_t *size);
 };
 struct ca_error *ca_session_from_ops(const struct ca_target_ops *ops, void *arg,
                                      const struct ca_options *options, struct ca_session **ret);
@@ -398,6 +403,17 @@ const char *ca_command_help(const char *command);
 /* For completion: the i-th command, the i-th option with its dashes; NULL behind the last. */
 const char *ca_command_name(size_t i);
 const char *ca_option_name(size_t i);
+
+/* What is to be known of an option; the strings live as long as the library. */
+struct ca_option_info {
+    const char *name;     /* with its dashes */
+    const char *argument; /* "FILE", "N"; NULL: it takes none */
+    const char *values;   /* "text|json": what its argument may be; NULL: anything */
+    const char *commands; /* where it means something: "leaks tasks"; words with blanks between */
+    bool debugger;        /* it means something in a debugger, which has its own target */
+};
+/* false behind the last. */
+bool ca_option(size_t i, struct ca_option_info *ret);
 
 #ifdef __cplusplus
 }

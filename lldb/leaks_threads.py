@@ -1,19 +1,13 @@
-"""An operating system plug-in of lldb: the tasks that were chosen in leaks.py, as threads.
+"""An operating system plug-in of lldb: the tasks that were chosen by `leaks`, as threads.
 
-lldb loads it by `target.process.python-os-plugin-path`, which leaks.py sets. It reads nothing of
-the target: names and registers come from leaks.py.
+lldb loads it by `target.process.python-os-plugin-path`, which leaks_lldb_tasks.py sets. It reads
+nothing of the target: names and registers are the engine's.
 """
 
 import struct
-import sys
 
-
-def _chosen():
-    for name in ("leaks", "lldb.leaks"):
-        module = sys.modules.get(name)
-        if module is not None and hasattr(module, "chosen"):
-            return module
-    raise ImportError("leaks.py is not loaded")
+import leaks_target
+from leaks_lldb_tasks import chosen
 
 
 class OperatingSystemPlugIn:
@@ -21,23 +15,21 @@ class OperatingSystemPlugIn:
 
     def __init__(self, process):
         self.process = process
-        self.leaks = _chosen()
 
     def get_thread_info(self):
         return [
             {"tid": tid, "name": name, "queue": "", "state": "stopped", "stop_reason": "none"}
-            for tid, (name, _) in self.leaks.chosen.current(self.process).items()
+            for tid, (name, _) in chosen.current(self.process).items()
         ]
 
     def create_thread(self, tid, context):
         return None
 
     def get_register_info(self):
-        names, _ = self.leaks.REGISTERS[self.leaks.chosen.arch]
         generic = {"rip": "pc", "rsp": "sp", "rbp": "fp", "pc": "pc", "sp": "sp", "fp": "fp",
                    "lr": "ra"}
         registers = []
-        for number, name in enumerate(names):
+        for number, name in enumerate(leaks_target.ARCHES[chosen.arch].lldb_names):
             entry = {"name": name, "bitsize": 64, "offset": 8 * number, "encoding": "uint",
                      "format": "hex", "set": 0, "gcc": number, "ehframe": number, "dwarf": number}
             if name in generic:
@@ -46,8 +38,8 @@ class OperatingSystemPlugIn:
         return {"sets": ["General Purpose Registers"], "registers": registers}
 
     def get_register_data(self, tid):
-        names, _ = self.leaks.REGISTERS[self.leaks.chosen.arch]
-        known = self.leaks.chosen.current(self.process).get(tid)
+        names = leaks_target.ARCHES[chosen.arch].lldb_names
+        known = chosen.current(self.process).get(tid)
         if known is None:
             return None
         return struct.pack(f"<{len(names)}Q", *(known[1].get(n, 0) for n in range(len(names))))

@@ -137,31 +137,37 @@ const char *ca_command_name(size_t i)
     return i < COMMANDS ? commands[i].name : NULL;
 }
 
+/* What decides what is found holds for whatever opens a target. */
+#define OPENING "leaks tasks task explain info export-core describe"
+#define DECIDING "leaks tasks task explain info export-core"
+
 static const struct ca_option options[] = {
-    {"pid", CA_OPTION_PID, 'p', "PID"},
-    {"exe", CA_OPTION_EXE, 'e', "FILE"},
-    {"sysroot", CA_OPTION_SYSROOT, 0, "DIR"},
-    {"force", CA_OPTION_FORCE, 0, NULL},
-    {"debug-binary", CA_OPTION_DEBUG_BINARY, 0, "FILE"},
-    {"runtime-file", CA_OPTION_RUNTIME_FILE, 0, "FILE"},
-    {"no-stop", CA_OPTION_NO_STOP, 0, NULL},
-    {"threshold", CA_OPTION_THRESHOLD, 0, "N"},
-    {"min-age", CA_OPTION_MIN_AGE, 0, "DURATION"},
-    {"rules", CA_OPTION_RULES, 0, "FILE"},
-    {"own", CA_OPTION_OWN, 0, "PREFIX"},
-    {"no-proof", CA_OPTION_NO_PROOF, 0, NULL},
-    {"sort", CA_OPTION_SORT, 0, "ORDER"},
-    {"verdict", CA_OPTION_VERDICT, 0, "LIST"},
-    {"limit", CA_OPTION_LIMIT, 0, "N"},
-    {"group", CA_OPTION_GROUP, 0, NULL},
-    {"full", CA_OPTION_FULL, 0, NULL},
-    {"locals", CA_OPTION_LOCALS, 0, NULL},
-    {"format", CA_OPTION_FORMAT, 0, "text|json"},
-    {"fail-on", CA_OPTION_FAIL_ON, 0, "suspect"},
-    {"strict", CA_OPTION_STRICT, 0, NULL},
-    {"check", CA_OPTION_CHECK, 0, "FILE"},
-    {"help", CA_OPTION_HELP, 'h', NULL},
-    {"version", CA_OPTION_VERSION, 0, NULL},
+    {"--pid", CA_OPTION_PID, 'p', "PID", OPENING, NULL, true},
+    {"--exe", CA_OPTION_EXE, 'e', "FILE", OPENING, NULL, false},
+    {"--sysroot", CA_OPTION_SYSROOT, 0, "DIR", OPENING, NULL, false},
+    {"--force", CA_OPTION_FORCE, 0, NULL, OPENING, NULL, false},
+    {"--debug-binary", CA_OPTION_DEBUG_BINARY, 0, "FILE", OPENING, NULL, false},
+    {"--runtime-file", CA_OPTION_RUNTIME_FILE, 0, "FILE", OPENING, NULL, false},
+    {"--no-stop", CA_OPTION_NO_STOP, 0, NULL, OPENING, NULL, true},
+    {"--threshold", CA_OPTION_THRESHOLD, 0, "N", DECIDING, NULL, false},
+    {"--min-age", CA_OPTION_MIN_AGE, 0, "DURATION", DECIDING, NULL, false},
+    {"--rules", CA_OPTION_RULES, 0, "FILE", DECIDING, NULL, false},
+    {"--own", CA_OPTION_OWN, 0, "PREFIX", DECIDING, NULL, false},
+    {"--no-proof", CA_OPTION_NO_PROOF, 0, NULL, DECIDING, NULL, false},
+    {"--sort", CA_OPTION_SORT, 0, "ORDER", "leaks tasks", "count|age|retained", false},
+    {"--verdict", CA_OPTION_VERDICT, 0, "LIST", "leaks tasks export-core",
+     "leaked|suspect|waiting|active|system", false},
+    {"--limit", CA_OPTION_LIMIT, 0, "N", "leaks tasks", NULL, false},
+    {"--group", CA_OPTION_GROUP, 0, NULL, "tasks export-core", NULL, false},
+    {"--full", CA_OPTION_FULL, 0, NULL, "leaks task explain", NULL, false},
+    {"--locals", CA_OPTION_LOCALS, 0, NULL, "task", NULL, false},
+    {"--format", CA_OPTION_FORMAT, 0, "text|json", "leaks tasks task explain info ps describe",
+     "text|json", false},
+    {"--fail-on", CA_OPTION_FAIL_ON, 0, "suspect", "leaks", "leaked|suspect", true},
+    {"--strict", CA_OPTION_STRICT, 0, NULL, OPENING, NULL, true},
+    {"--check", CA_OPTION_CHECK, 0, "FILE", "describe", NULL, true},
+    {"--help", CA_OPTION_HELP, 'h', NULL, OPENING " ps", NULL, true},
+    {"--version", CA_OPTION_VERSION, 0, NULL, "leaks", NULL, true},
 };
 
 enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
@@ -173,12 +179,14 @@ const struct ca_option *ca_option_at(size_t i)
 
 const char *ca_option_name(size_t i)
 {
-    static const char *const names[] = {
-        "--pid",     "--exe",       "--sysroot", "--force", "--debug-binary", "--runtime-file",
-        "--no-stop", "--threshold", "--min-age", "--rules", "--own",          "--no-proof",
-        "--sort",    "--verdict",   "--limit",   "--group", "--full",         "--locals",
-        "--format",  "--fail-on",   "--strict",  "--check", "--help",         "--version",
-    };
-    _Static_assert(sizeof(names) / sizeof(names[0]) == OPTIONS, "one name for each option");
-    return i < OPTIONS ? names[i] : NULL;
+    return i < OPTIONS ? options[i].name : NULL;
+}
+
+bool ca_option(size_t i, struct ca_option_info *ret)
+{
+    const struct ca_option *option = ca_option_at(i);
+    if (option)
+        *ret = (struct ca_option_info){ca_option_name(i), option->argument, option->values,
+                                       option->commands, !option->shell_only};
+    return option != NULL;
 }

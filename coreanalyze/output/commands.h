@@ -49,10 +49,13 @@ enum ca_option_id {
 };
 
 struct ca_option {
-    const char *name;
+    const char *name; /* with its dashes */
     enum ca_option_id id;
     char letter;          /* 0: none */
     const char *argument; /* what it takes; NULL: nothing */
+    const char *commands; /* that heed it, with blanks between */
+    const char *values;   /* of its argument, with | between; NULL: anything */
+    bool shell_only;      /* a debugger has its own target, and no exit status */
 };
 
 /* NULL behind the last. */

@@ -76,15 +76,7 @@ static struct ca_error *one_of(const char *option, const char *text, const char 
             return NULL;
         at += word + (at[word] == '|');
     }
-    return ca_error_create(CA_ERROR_INVALID, "--%s is one of %s, not \"%.40s\"", option, words,
-                           text);
-}
-
-static struct ca_error *take_format(struct ca_request *request, const char *value)
-{
-    struct ca_error *error = one_of("format", value, "text|json");
-    request->json = !error && !strcmp(value, "json");
-    return error;
+    return ca_error_create(CA_ERROR_INVALID, "%s is one of %s, not \"%.40s\"", option, words, text);
 }
 
 static struct ca_error *take_min_age(struct ca_options *options, const char *value)
@@ -101,12 +93,6 @@ static struct ca_error *take_verdict(struct parsed *parsed, const char *value)
     unsigned ignored;
     struct ca_error *error = ca_verdicts_parse(value, &ignored);
     return error ? error : copy(parsed, value, &parsed->line.request.verdict);
-}
-
-static struct ca_error *take_sort(struct parsed *parsed, const char *value)
-{
-    struct ca_error *error = one_of("sort", value, "count|age|retained");
-    return error ? error : copy(parsed, value, &parsed->line.request.sort);
 }
 
 /* Options that carry a value. */
@@ -133,16 +119,17 @@ static struct ca_error *take_value(struct parsed *parsed, int id, const char *va
     case CA_OPTION_MIN_AGE:
         return take_min_age(&line->options, value);
     case CA_OPTION_SORT:
-        return take_sort(parsed, value);
+        return copy(parsed, value, &line->request.sort);
     case CA_OPTION_VERDICT:
         return take_verdict(parsed, value);
     case CA_OPTION_LIMIT:
         return number("limit", value, 0, &line->request.limit);
     case CA_OPTION_FORMAT:
-        return take_format(&line->request, value);
+        line->request.json = !strcmp(value, "json");
+        return NULL;
     case CA_OPTION_FAIL_ON:
         line->request.fail_on_suspect = !strcmp(value, "suspect");
-        return one_of("fail-on", value, "leaked|suspect");
+        return NULL;
     case CA_OPTION_CHECK:
         return copy(parsed, value, &line->check);
     default:
@@ -178,7 +165,7 @@ static void getopt_tables(struct option *longs, char *shorts)
     const struct ca_option *option;
     for (; (option = ca_option_at(count)) && count + 1 < OPTIONS_MAX; count++) {
         longs[count] = (struct option){
-            option->name, option->argument ? required_argument : no_argument, NULL, option->id};
+            option->name + 2, option->argument ? required_argument : no_argument, NULL, option->id};
         if (option->id == CA_OPTION_GROUP)
             longs[count].has_arg = optional_argument;
         if (option->letter)
@@ -218,13 +205,41 @@ static struct ca_error *take(struct parsed *parsed, int got, const char *word)
                                word);
     }
     option = option_by(got);
-    if (option->argument)
-        return take_value(parsed, option->id, optarg);
+    struct ca_error *error = NULL;
+    if (option->values && option->id != CA_OPTION_VERDICT) /* which takes several */
+        error = one_of(option->name, optarg, option->values);
+    if (error || option->argument)
+        return error ? error : take_value(parsed, option->id, optarg);
     take_flag(&parsed->line, option->id);
     /* --group=ID, of export-core */
     return option->id == CA_OPTION_GROUP && optarg
                ? copy(parsed, optarg, &parsed->line.request.group_of)
                : NULL;
+}
+
+/* `--group` alone is an option of `tasks`; that of export-core takes the next word. */
+static struct ca_error *join_group(struct parsed *parsed, int *argc, char **argv)
+{
+    int command = 1;
+    while (command < *argc && argv[command][0] == '-')
+        command++;
+    if (command == *argc || strcmp(argv[command], "export-core"))
+        return NULL;
+    for (int i = 1; i + 1 < *argc; i++) {
+        struct ca_buf joined = {0};
+        const char *word;
+        if (strcmp(argv[i], "--group"))
+            continue;
+        ca_buf_printf(&joined, "--group=%s", argv[i + 1]);
+        struct ca_error *error = joined.failed ? &ca_error_nomem : copy(parsed, joined.data, &word);
+        ca_buf_deinit(&joined);
+        if (error)
+            return error;
+        argv[i] = (char *)word;
+        memmove(&argv[i + 1], &argv[i + 2], (size_t)(*argc - i - 1) * sizeof(*argv));
+        --*argc;
+    }
+    return NULL;
 }
 
 /* getopt's variables belong to the process: a debugger's own are put back. */
@@ -419,8 +434,11 @@ struct ca_error *ca_request_parse(int argc, const char *const *argv, enum ca_doo
         parsed->line.pid = CA_UNKNOWN;
         parsed->line.request.limit = CA_UNKNOWN;
         parsed->line.request.debugger = door == CA_DOOR_DEBUGGER;
-        error = parse_words(parsed, argc + 1, words);
+        argc++;
+        error = join_group(parsed, &argc, words);
     }
+    if (!error)
+        error = parse_words(parsed, argc, words);
     if (!error)
         error = understand(parsed, door);
     if (!error)

@@ -22,21 +22,18 @@ import ctypes
 import json
 import os
 from ctypes import (
-    CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t,
-    c_uint32, c_uint64, c_void_p, cast, memmove, sizeof,
+    POINTER, byref, c_char, c_char_p, c_int, c_size_t, c_void_p, cast, memmove, sizeof,
 )
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+import coreanalyze_c as _c
+from coreanalyze_c import REGS_MAX, UNKNOWN, LibraryError, library
+
 __all__ = [
-    "Adapter", "CoreanalyzeError", "Frame", "LibraryError", "Local", "Mapping", "Request",
-    "Session", "Thread", "attach", "from_target", "open_core", "parse", "version",
+    "Adapter", "CoreanalyzeError", "Frame", "LibraryError", "Local", "Mapping", "Option",
+    "Request", "Session", "Thread", "attach", "from_target", "open_core", "options", "parse",
+    "version",
 ]
-
-# The interface this file was written for: major and minor of ca_version().
-VERSION = (0, 1)
-
-UNKNOWN = -(2**63)
-REGS_MAX = 34
 
 # Codes of CoreanalyzeError.
 NOMEM, INVALID, IO, FORMAT, FAULT, NOT_FOUND, MISMATCH, UNSUPPORTED, PERMISSION, BUSY, CANCELLED = (
@@ -51,205 +48,6 @@ class CoreanalyzeError(Exception):
         super().__init__(message)
         self.code = code
         self.address = address
-
-
-class LibraryError(Exception):
-    """The library is missing, or is of another version than this module."""
-
-
-# ---- the structs of coreanalyze.h, in its order ------------------------------------------------
-
-
-class _Error(Structure):
-    _fields_ = [("code", c_int), ("has_address", c_bool), ("address", c_uint64),
-                ("message", c_char_p)]
-
-
-_PROGRESS = CFUNCTYPE(c_bool, c_void_p, c_char_p, c_uint64, c_uint64)
-_SINK = CFUNCTYPE(c_bool, c_void_p, c_void_p, c_size_t)
-
-
-class _Options(Structure):
-    _fields_ = [
-        ("size", c_size_t), ("exe", c_char_p), ("sysroot", c_char_p), ("debug_binary", c_char_p),
-        ("runtime_files", POINTER(c_char_p)), ("rules", c_char_p), ("own", POINTER(c_char_p)),
-        ("threshold", c_int64), ("min_age_ns", c_int64), ("force", c_bool), ("no_proof", c_bool),
-        ("no_stop", c_bool), ("progress", _PROGRESS), ("progress_arg", c_void_p),
-        ("hold", c_bool),
-    ]
-
-
-class _Regs(Structure):
-    _fields_ = [("value", c_uint64 * REGS_MAX), ("known", c_uint64)]
-
-
-_READ = CFUNCTYPE(c_bool, c_void_p, c_uint64, c_void_p, c_size_t)
-_THREAD = CFUNCTYPE(c_bool, c_void_p, c_size_t, POINTER(c_int64), POINTER(_Regs),
-                    POINTER(c_uint64), POINTER(c_char * 16))
-_MAPPING = CFUNCTYPE(c_bool, c_void_p, c_size_t, POINTER(c_uint64), POINTER(c_uint64),
-                     POINTER(c_uint64), POINTER(c_uint32), POINTER(c_char_p))
-
-
-class _Ops(Structure):
-    _fields_ = [
-        ("size", c_size_t), ("read", _READ), ("thread", _THREAD), ("mapping", _MAPPING),
-        ("arch", c_char_p), ("path", c_char_p), ("executable", c_char_p), ("pid", c_int64),
-        ("now_ns", c_int64),
-    ]
-
-
-class _FrameInfo(Structure):
-    _fields_ = [("pc", c_uint64), ("sp", c_uint64), ("function", c_char_p), ("file", c_char_p),
-                ("line", c_int64), ("inlined", c_bool), ("runtime", c_bool)]
-
-
-class _SiteInfo(Structure):
-    _fields_ = [("function", c_char_p), ("file", c_char_p), ("line", c_int64)]
-
-
-class _CaseInfo(Structure):
-    _fields_ = [("direction", c_char_p), ("address", c_uint64), ("capacity", c_int64),
-                ("length", c_int64), ("closed", c_int), ("senders", c_int64),
-                ("receivers", c_int64)]
-
-
-class _WaitInfo(Structure):
-    _fields_ = [("kind", c_char_p), ("has_address", c_bool), ("channel", _CaseInfo),
-                ("cases", POINTER(_CaseInfo)), ("case_count", c_size_t), ("owner", c_char * 48),
-                ("waiters", c_int64), ("counter", c_int64), ("fd", c_int64),
-                ("deadline_ns", c_int64)]
-
-
-class _LabelInfo(Structure):
-    _fields_ = [("key", c_char_p), ("value", c_char_p)]
-
-
-class _TaskInfo(Structure):
-    _fields_ = [
-        ("id", c_char * 48), ("address", c_uint64), ("runtime", c_char_p), ("name", c_char_p),
-        ("state", c_char_p), ("reason", c_char_p), ("since_ns", c_int64), ("verdict", c_char_p),
-        ("rule", c_char_p), ("proof", c_char_p), ("waiting_for", _WaitInfo), ("entry", _SiteInfo),
-        ("created", _SiteInfo), ("created_by", c_char * 48), ("known_from", c_char_p),
-        ("thread", c_int64), ("stack_low", c_uint64), ("stack_high", c_uint64),
-        ("frames", POINTER(_FrameInfo)), ("frame_count", c_size_t),
-        ("labels", POINTER(_LabelInfo)), ("label_count", c_size_t),
-        ("notes", POINTER(c_char_p)), ("note_count", c_size_t), ("group", c_size_t),
-    ]
-
-
-class _LocalInfo(Structure):
-    _fields_ = [("name", c_char_p), ("type", c_char_p), ("value", c_char_p), ("why", c_char_p),
-                ("argument", c_bool)]
-
-
-class _ExportOptions(Structure):
-    _fields_ = [("size", c_size_t), ("verdict", c_char_p), ("group", c_char_p),
-                ("overwrite", c_bool)]
-
-
-class _Request(Structure):
-    _fields_ = [
-        ("command", c_char_p), ("argument", c_char_p), ("json", c_bool), ("sort", c_char_p),
-        ("verdict", c_char_p), ("limit", c_int64), ("group", c_bool), ("full", c_bool),
-        ("locals", c_bool), ("fail_on_suspect", c_bool), ("strict", c_bool), ("colour", c_bool),
-        ("width", c_int), ("target_words", c_char_p), ("debugger", c_bool), ("group_of", c_char_p),
-    ]
-
-
-class _CommandLine(Structure):
-    _fields_ = [("request", _Request), ("options", _Options), ("target", c_char_p),
-                ("pid", c_int64), ("check", c_char_p), ("help", c_bool), ("version", c_bool)]
-
-
-_DOOR_DEBUGGER = 1
-
-
-_SIGNATURES = {
-    "ca_error_destroy": (None, [POINTER(_Error)]),
-    "ca_session_open_core": (POINTER(_Error), [c_char_p, POINTER(_Options), POINTER(c_void_p)]),
-    "ca_session_attach": (POINTER(_Error), [c_int64, POINTER(_Options), POINTER(c_void_p)]),
-    "ca_session_from_ops": (POINTER(_Error),
-                            [POINTER(_Ops), c_void_p, POINTER(_Options), POINTER(c_void_p)]),
-    "ca_session_destroy": (None, [c_void_p]),
-    "ca_session_task_count": (c_size_t, [c_void_p]),
-    "ca_session_task": (POINTER(_Error), [c_void_p, c_size_t, POINTER(_TaskInfo)]),
-    "ca_session_find_task": (POINTER(_Error), [c_void_p, c_char_p, POINTER(c_size_t)]),
-    "ca_session_task_id": (None, [c_void_p, c_size_t, POINTER(c_char * 48)]),
-    "ca_session_frame_regs": (POINTER(_Error), [c_void_p, c_size_t, c_size_t, POINTER(_Regs)]),
-    "ca_session_locals": (POINTER(_Error), [c_void_p, c_size_t, c_size_t,
-                                            POINTER(POINTER(_LocalInfo)), POINTER(c_size_t)]),
-    "ca_session_export_core": (POINTER(_Error), [c_void_p, c_char_p, POINTER(_ExportOptions),
-                                                 POINTER(c_size_t)]),
-    "ca_session_write": (POINTER(_Error), [c_void_p, POINTER(_Request), _SINK, c_void_p,
-                                           POINTER(c_int)]),
-    "ca_request_parse": (POINTER(_Error), [c_int, POINTER(c_char_p), c_int,
-                                           POINTER(POINTER(_CommandLine))]),
-    "ca_command_line_destroy": (None, [POINTER(_CommandLine)]),
-}
-
-
-# ---- the library -------------------------------------------------------------------------------
-
-_HERE = os.path.dirname(os.path.realpath(__file__))
-_NAME = "libcoreanalyze.so"
-
-
-def _candidates() -> List[str]:
-    asked = os.environ.get("COREANALYZE_LIB")
-    if asked:
-        return [asked]
-    checkout = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "build", _NAME)
-    # Installed, this file is in PREFIX/share/coreanalyze/python.
-    prefix = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
-    return [checkout, os.path.join(prefix, "lib", _NAME), _NAME, f"{_NAME}.{VERSION[0]}"]
-
-
-def _dlopen() -> ctypes.CDLL:
-    tried = []
-    for path in _candidates():
-        if os.sep in path and not os.path.exists(path):
-            tried.append(f"{path}: not there")
-            continue
-        try:
-            return ctypes.CDLL(path)
-        except OSError as error:
-            tried.append(str(error))
-    raise LibraryError(
-        "coreanalyze: libcoreanalyze.so could not be loaded. Run `make` in the checkout, or "
-        "`make install`, or set COREANALYZE_LIB to the library.\n  " + "\n  ".join(tried))
-
-
-def _check_version(lib: ctypes.CDLL) -> None:
-    wanted = ".".join(map(str, VERSION))
-    remedy = "build both from one checkout (`make`, `make install`)"
-    try:
-        lib.ca_version.restype = c_char_p
-        found = lib.ca_version().decode()
-    except AttributeError:
-        raise LibraryError(f"coreanalyze: {lib._name} is not libcoreanalyze; {remedy}") from None
-    if tuple(found.split(".")[:2]) != tuple(map(str, VERSION)):
-        raise LibraryError(f"coreanalyze: {lib._name} is version {found}, this Python module is "
-                           f"for {wanted}; {remedy}")
-
-
-_library: Optional[ctypes.CDLL] = None
-
-
-def library() -> ctypes.CDLL:
-    """The loaded library. Raises LibraryError, which says what to build."""
-    global _library
-    if _library is None:
-        lib = _dlopen()
-        _check_version(lib)
-        for name, (result, arguments) in _SIGNATURES.items():
-            try:
-                function = getattr(lib, name)
-            except AttributeError:
-                raise LibraryError(f"coreanalyze: {lib._name} has no {name}: it is older than this "
-                                   "Python module; run `make` again") from None
-            function.restype, function.argtypes = result, arguments
-        _library = lib
-    return _library
 
 
 def version() -> str:
@@ -289,8 +87,8 @@ _OPTIONS = {
 Progress = Callable[[str, int, int], Optional[bool]]
 
 
-def _options(values: Dict[str, Any], progress: Any) -> _Options:
-    options = _Options(size=sizeof(_Options))
+def _options(values: Dict[str, Any], progress: Any) -> _c.Options:
+    options = _c.Options(size=sizeof(_c.Options))
     for name, value in values.items():
         kind = _OPTIONS.get(name)
         if kind is None:
@@ -316,7 +114,7 @@ class _Guard:
     def __init__(self, progress: Optional[Progress] = None):
         self.progress = progress
         self.raised: Optional[BaseException] = None
-        self.c_progress = _PROGRESS(self._progress)
+        self.c_progress = _c.PROGRESS(self._progress)
 
     def run(self, function: Callable[[], Any], failed: Any = False) -> Any:
         if self.raised is not None:
@@ -356,6 +154,7 @@ class Thread(NamedTuple):
     registers: Dict[int, int]
     tls: int = 0
     name: str = ""
+    vectors: bytes = b""  # all other registers, in any order: they may hold pointers
 
 
 class Mapping(NamedTuple):
@@ -375,7 +174,8 @@ class Adapter:
     path: Optional[str] = None
     executable: Optional[str] = None
     pid: Optional[int] = None
-    now_ns: Optional[int] = None  # CLOCK_MONOTONIC of the target's machine
+    now_ns: Optional[int] = None  # CLOCK_MONOTONIC of the target's machine when it stopped
+    wall_ns: Optional[int] = None  # CLOCK_REALTIME likewise
 
     def read(self, address: int, size: int) -> Optional[bytes]:
         """Exactly size bytes, or None when any of them is not there."""
@@ -396,12 +196,15 @@ class _AdapterOps:
         self._threads: Optional[Sequence[Thread]] = None
         self._mappings: Optional[Sequence[Mapping]] = None
         self._path: Optional[bytes] = None
-        self.ops = _Ops(
-            size=sizeof(_Ops), read=_READ(self._read), thread=_THREAD(self._thread),
-            mapping=_MAPPING(self._mapping), arch=_bytes(adapter.arch),
+        self._held: Any = None
+        self.ops = _c.Ops(
+            size=sizeof(_c.Ops), read=_c.READ(self._read), thread=_c.THREAD(self._thread),
+            mapping=_c.MAPPING(self._mapping), arch=_bytes(adapter.arch),
             path=_bytes(adapter.path), executable=_bytes(adapter.executable),
             pid=UNKNOWN if adapter.pid is None else adapter.pid,
-            now_ns=UNKNOWN if adapter.now_ns is None else adapter.now_ns)
+            now_ns=UNKNOWN if adapter.now_ns is None else adapter.now_ns,
+            wall_ns=UNKNOWN if adapter.wall_ns is None else adapter.wall_ns,
+            vectors=_c.VECTORS(self._vectors))
 
     def _read(self, _arg: Any, address: int, buffer: int, size: int) -> bool:
         data = self.guard.run(lambda: self.adapter.read(address, size), None)
@@ -425,6 +228,16 @@ class _AdapterOps:
             regs.contents.known |= 1 << number
         name.contents.value = os.fsencode(thread.name)[:15]
         return True
+
+    def _vectors(self, _arg: Any, i: int, data: Any, size: Any) -> bool:
+        return self.guard.run(lambda: self._fill_vectors(i, data, size))
+
+    def _fill_vectors(self, i: int, data: Any, size: Any) -> bool:
+        if self._threads is None or i >= len(self._threads):
+            return False
+        self._held = c_char_p(self._threads[i].vectors)  # alive until the next call
+        data[0], size[0] = cast(self._held, c_void_p), len(self._threads[i].vectors)
+        return size[0] > 0
 
     def _mapping(self, _arg: Any, i: int, start: Any, end: Any, offset: Any, flags: Any,
                  path: Any) -> bool:
@@ -478,14 +291,15 @@ class Session:
 
     def __init__(self, handle: int, guard: _Guard, kept: Tuple[Any, ...] = ()):
         self._handle: Optional[int] = handle
+        self._library = library()
         self._guard = guard
         self._kept = kept
 
     def close(self) -> None:
         """Gives back what the session holds. Closing twice does nothing."""
         handle, self._handle = self._handle, None
-        if handle and _library is not None:
-            _library.ca_session_destroy(handle)
+        if handle:
+            self._library.ca_session_destroy(handle)
 
     def __enter__(self) -> "Session":
         return self
@@ -511,13 +325,13 @@ class Session:
             return guard.run(lambda: sink(ctypes.string_at(text, size)) is not False)
 
         status = c_int()
-        guard.check(library().ca_session_write(self._open(), byref(request.c), _SINK(take), None,
+        guard.check(library().ca_session_write(self._open(), byref(request.c), _c.SINK(take), None,
                                                byref(status)))
         return status.value
 
     def _document(self, command: str, argument: Optional[str] = None,
                   **fields: Any) -> Dict[str, Any]:
-        request = _Request(command=_bytes(command), argument=_bytes(argument), json=True,
+        request = _c.Request(command=_bytes(command), argument=_bytes(argument), json=True,
                            limit=UNKNOWN)
         for name, value in fields.items():
             if value is not None:
@@ -564,7 +378,7 @@ class Session:
 
     def frames(self, index: int) -> List[Frame]:
         """The stack of a task, innermost frame first."""
-        task = _TaskInfo()
+        task = _c.TaskInfo()
         _check(library().ca_session_task(self._open(), index, byref(task)))
         return [
             Frame(frame.pc, frame.sp, _text(frame.function), _text(frame.file),
@@ -574,19 +388,19 @@ class Session:
 
     def state(self, index: int) -> Tuple[str, Optional[int]]:
         """The state of a task, and the kernel's id of the thread that runs it, or None."""
-        task = _TaskInfo()
+        task = _c.TaskInfo()
         _check(library().ca_session_task(self._open(), index, byref(task)))
         return _text(task.state) or "", None if task.thread == UNKNOWN else task.thread
 
     def registers(self, index: int, frame: int = 0) -> Dict[int, int]:
         """The known registers of a frame of a parked task, by DWARF number."""
-        regs = _Regs()
+        regs = _c.Regs()
         _check(library().ca_session_frame_regs(self._open(), index, frame, byref(regs)))
         return {n: regs.value[n] for n in range(REGS_MAX) if regs.known >> n & 1}
 
     def locals(self, index: int, frame: int = 0) -> List[Local]:
         """The variables of a frame, by the target's debug information."""
-        variables, count = POINTER(_LocalInfo)(), c_size_t()
+        variables, count = POINTER(_c.LocalInfo)(), c_size_t()
         self._guard.check(library().ca_session_locals(self._open(), index, frame,
                                                       byref(variables), byref(count)))
         return [
@@ -598,7 +412,7 @@ class Session:
                     overwrite: bool = False) -> int:
         """Writes a core in which every parked task is a thread; returns how many. group is the id
         of a task: only its group."""
-        options = _ExportOptions(size=sizeof(_ExportOptions), verdict=_bytes(verdict),
+        options = _c.ExportOptions(size=sizeof(_c.ExportOptions), verdict=_bytes(verdict),
                                  group=_bytes(group), overwrite=overwrite)
         count = c_size_t()
         self._guard.check(library().ca_session_export_core(self._open(), _bytes(out),
@@ -656,10 +470,11 @@ def from_target(adapter: Adapter, *, progress: Optional[Progress] = None,
 class Request:
     """A command with its options, as every door of coreanalyze understands it."""
 
-    def __init__(self, c: _Request, options: Dict[str, Any], line: Any):
+    def __init__(self, c: _c.Request, options: Dict[str, Any], line: Any):
         self.c = c
         self.options = options  # for open_core, attach, from_target
         self._line = line  # what the pointers of c point into
+        self._library = library()
 
     @property
     def argument(self) -> Optional[str]:
@@ -667,11 +482,11 @@ class Request:
 
     def __del__(self) -> None:
         line, self._line = self._line, None
-        if line and _library is not None:
-            _library.ca_command_line_destroy(line)
+        if line:
+            self._library.ca_command_line_destroy(line)
 
 
-def _option_values(options: _Options) -> Dict[str, Any]:
+def _option_values(options: _c.Options) -> Dict[str, Any]:
     """The options that differ from their defaults, as keywords of open_core."""
     values: Dict[str, Any] = {}
     for name, kind in _OPTIONS.items():
@@ -692,6 +507,29 @@ def parse(words: Sequence[str]) -> Request:
     """Parses the words of a command line, without the target: ["tasks", "--limit", "4"]. Raises
     CoreanalyzeError (INVALID) with what is wrong."""
     array = (c_char_p * (len(words) + 1))(*map(_bytes, words), None)
-    line = POINTER(_CommandLine)()
-    _check(library().ca_request_parse(len(words), array, _DOOR_DEBUGGER, byref(line)))
+    line = POINTER(_c.CommandLine)()
+    _check(library().ca_request_parse(len(words), array, _c.DOOR_DEBUGGER, byref(line)))
     return Request(line.contents.request, _option_values(line.contents.options), line)
+
+
+class Option(NamedTuple):
+    """An option of the command; argument and values are None where there is none, and where it is
+    free."""
+
+    name: str
+    argument: Optional[str]
+    values: Optional[List[str]]
+    commands: List[str]
+    debugger: bool
+
+
+def options() -> List[Option]:
+    """All options, as the library knows them: for help and completion."""
+    found: List[Option] = []
+    info = _c.OptionInfo()
+    while library().ca_option(len(found), byref(info)):
+        values = _text(info.values)
+        found.append(Option(_text(info.name) or "", _text(info.argument),
+                            values.split("|") if values else None,
+                            (_text(info.commands) or "").split(), info.debugger))
+    return found

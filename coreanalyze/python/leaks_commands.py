@@ -2,7 +2,7 @@
 
 gdb/leaks.py and lldb/leaks.py each give a Host, which knows its debugger, and show the commands of
 this file under its own command system. Only what needs the debugger's frames (select, apply) is
-written twice.
+written twice. The options are the library's: nothing here lists them.
 """
 
 from __future__ import annotations
@@ -10,19 +10,10 @@ from __future__ import annotations
 import codecs
 import os
 import shlex
+import textwrap
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import coreanalyze
-
-DECIDING = ["--threshold", "--min-age", "--rules", "--own", "--no-proof", "--runtime-file",
-            "--debug-binary", "--exe", "--sysroot", "--force"]
-SHOWING = ["--sort", "--verdict", "--limit", "--full", "--format"]
-VALUES = {
-    "--sort": ["count", "age", "retained"],
-    "--verdict": ["leaked", "suspect", "waiting", "active", "system"],
-    "--format": ["text", "json"],
-}
-TAKES_FILE = ("--rules", "--runtime-file", "--debug-binary", "--exe", "--sysroot")
 
 VERDICTS = "leaked, suspect, waiting, active and system"
 
@@ -30,8 +21,7 @@ VERDICTS = "leaked, suspect, waiting, active and system"
 class Help(NamedTuple):
     usage: str
     text: str
-    options: List[str]
-    takes_id: bool
+    takes_id: bool = False
 
 
 COMMANDS: Dict[str, Help] = {
@@ -40,66 +30,74 @@ List the tasks (goroutines, coroutines) in groups, with the leaked ones first.
 A group is what waits at one place and was made at one place. Verdicts are """ + VERDICTS + """;
 a leaked task can never run again, and the evidence says why.
 
-Options: --verdict LIST, --sort count|age|retained, --limit N, --full, --format text|json decide
-what is shown; --threshold N, --min-age DURATION, --rules FILE, --own PREFIX, --no-proof,
---runtime-file FILE, --debug-binary FILE decide what is found.
-
 Example: the leaked groups only, the one that holds most memory first
-  leaks --verdict leaked --sort retained""",
-             DECIDING + SHOWING, False),
+  leaks --verdict leaked --sort retained"""),
     "tasks": Help("leaks tasks [OPTION]...", """\
 List the tasks, one line each: id, state, reason, age, where it waits, where it was made.
-The options are those of `leaks`, and --group, which groups them.
+--group groups them.
 
 Example: all that wait, the oldest first
-  leaks tasks --verdict waiting --sort age --limit 0""",
-                  DECIDING + SHOWING + ["--group"], False),
+  leaks tasks --verdict waiting --sort age --limit 0"""),
     "task": Help("leaks task ID [OPTION]...", """\
 Show one task in full: its stack, what it waits for, who else waits there, where it was made.
 --locals adds the variables of its frames.
 
 Example: goroutine 17 with every frame
-  leaks task 17 --full""",
-                 DECIDING + ["--full", "--locals", "--format"], True),
+  leaks task 17 --full""", True),
     "explain": Help("leaks explain ID [OPTION]...", """\
 Say why a task has its verdict: the evidence, or the path from a root that keeps it alive.
 
 Example: why goroutine 17 is not leaked
-  leaks explain 17""",
-                    DECIDING + ["--format"], True),
+  leaks explain 17""", True),
     "info": Help("leaks info [OPTION]...", """\
 Show the target, the runtimes found in it, counts, threads, memory, and what could not be read.
 
 Example: the same for a script
-  leaks info --format json""",
-                 DECIDING + ["--format"], False),
+  leaks info --format json"""),
     "bt": Help("leaks bt ID", """\
 Show the stack of a task, innermost frame first, as the engine reads it.
 The numbers are those that `leaks locals` takes.
 
 Example: the stack of goroutine 17
-  leaks bt 17""",
-               DECIDING, True),
+  leaks bt 17""", True),
     "locals": Help("leaks locals ID [FRAME]", """\
 Show the variables of a frame of a task, by the program's debug information.
 FRAME is a number of `leaks bt`; without one, the first frame that is the program's own.
 
 Example: the variables of frame 3 of goroutine 17
-  leaks locals 17 3""",
-                   DECIDING, True),
-    "select": Help("leaks select [ID]", "", DECIDING, True),
-    "apply": Help("leaks apply all|ID... COMMAND", "", [], True),
-    "export-core": Help("leaks export-core FILE [--verdict LIST] [--group ID] [--force]", """\
+  leaks locals 17 3""", True),
+    # The debuggers add what theirs does.
+    "select": Help("leaks select [ID]", "", True),
+    "apply": Help("leaks apply all|ID... COMMAND", "", True),
+    "export-core": Help("leaks export-core FILE [OPTION]...", """\
 Write a core file in which every parked task is a thread, for any debugger.
 --verdict takes verdicts with commas between; --group takes the id of a task and exports its group;
 --force replaces FILE when it exists (never the core that is looked at).
 
 Example: the leaked tasks only
-  leaks export-core leaked.core --verdict leaked""",
-                        ["--verdict", "--group", "--force"], False),
+  leaks export-core leaked.core --verdict leaked"""),
 }
 
 LISTINGS = ("", "tasks", "task", "explain", "info")
+
+
+def options_of(name: str) -> List[coreanalyze.Option]:
+    """The options of a command that mean something in a debugger."""
+    return [option for option in coreanalyze.options()
+            if option.debugger and (name or "leaks") in option.commands]
+
+
+def help_of(name: str) -> str:
+    """The whole help of a command: what it does, an example, its options, its usage."""
+    entry = COMMANDS[name]
+    words = [option.name + (f" {'|'.join(option.values)}" if option.values and
+                            option.name != "--verdict" else
+                            f" {option.argument}" if option.argument else "")
+             for option in options_of(name)]
+    lines = [entry.text, ""]
+    if words:
+        lines += textwrap.wrap("Options: " + ", ".join(words), 96, break_on_hyphens=False) + [""]
+    return "\n".join([*lines, f"Usage: {entry.usage}"])
 
 
 class Failed(Exception):
@@ -153,6 +151,9 @@ class Commands:
             self._key, self._options = key, options
         return self._session
 
+    def kept(self) -> bool:
+        return self._session is not None
+
     def kept_ids(self) -> List[str]:
         """For completion: the ids of the kept session, nothing is opened."""
         return [] if self._session is None else list(self._session.ids())
@@ -193,9 +194,31 @@ class Commands:
             self.host.write("No locals.\n")
 
     def export_core(self, words: List[str]) -> None:
-        out, options = export_words(words)
-        count = self.session().export_core(os.path.expanduser(out), **options)
+        if not words:
+            raise Failed(f"One FILE is wanted. Usage: {COMMANDS['export-core'].usage}")
+        request = coreanalyze.parse(["export-core", *words])
+        options, c = dict(request.options), request.c
+        overwrite = options.pop("force", False)
+        out = os.path.expanduser(request.argument or "")
+        count = self.session(options or None).export_core(
+            out, verdict=text_of(c.verdict), group=text_of(c.group_of), overwrite=overwrite)
         self.host.write(f"{count} tasks are threads in {out}.\n")
+
+    def apply_words(self, line: str) -> Tuple[List[str], str]:
+        """The ids and the command of `apply`'s line."""
+        ids, usage = list(self.session().ids()), COMMANDS["apply"].usage
+        first, _, rest = line.strip().partition(" ")
+        if first != "all":
+            known, ids, rest = set(ids), [], line.strip()
+            while rest.partition(" ")[0] in known:
+                first, _, rest = rest.partition(" ")
+                ids.append(first)
+                rest = rest.strip()
+            if not ids:
+                raise Failed(f"There is no task {first or '(no id given)'}. Usage: {usage}")
+        if not rest.strip():
+            raise Failed(f"Which command? Usage: {usage}")
+        return ids, rest.strip()
 
     def run(self, name: str, line: str) -> None:
         """One command of those that need nothing of the debugger's frames."""
@@ -231,27 +254,8 @@ def frame_number(words: List[str], frames: List[coreanalyze.Frame]) -> int:
     return int(words[0])
 
 
-def export_words(words: List[str]) -> Tuple[str, Dict[str, Any]]:
-    usage = "Usage: " + COMMANDS["export-core"].usage
-    out: List[str] = []
-    options: Dict[str, Any] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if name in ("--verdict", "--group"):
-            if not equals and not rest:
-                raise Failed(f"{name} needs a value. {usage}")
-            options[name[2:]] = value if equals else rest.pop(0)
-        elif word == "--force":
-            options["overwrite"] = True
-        elif word.startswith("-"):
-            raise Failed(f"There is no option {word}. {usage}")
-        else:
-            out.append(word)
-    if len(out) != 1:
-        raise Failed(f"One FILE is wanted. {usage}")
-    return out[0], options
+def text_of(value: Optional[bytes]) -> Optional[str]:
+    return None if value is None else os.fsdecode(value)
 
 
 def complete(name: str, text: str, word: str, ids: List[str]) -> Optional[List[str]]:
@@ -259,17 +263,29 @@ def complete(name: str, text: str, word: str, ids: List[str]) -> Optional[List[s
     file name."""
     before = text[:len(text) - len(word)].split() if word else text.split()
     last = before[-1] if before else ""
-    if last in VALUES:
-        return [value for value in VALUES[last] if value.startswith(word)]
-    if last in TAKES_FILE:
-        return None
+    known = {option.name: option for option in options_of(name)}
+    option, equals, value = word.partition("=")
+    if equals and option in known:
+        return [f"{option}={found}" for found in _values(known[option], value, ids) or []]
+    if last in known and (known[last].argument or (name, last) == ("export-core", "--group")):
+        return _values(known[last], word, ids)
     if word.startswith("-"):
-        return [option for option in COMMANDS[name].options if option.startswith(word)]
-    if name == "export-core" and last != "--group":
+        return [option for option in known if option.startswith(word)]
+    if name == "export-core":
         return None
-    if COMMANDS[name].takes_id and (name == "apply" or not before) or last == "--group":
+    if COMMANDS[name].takes_id and (name == "apply" or not before):
         found = [i for i in ids if i.startswith(word)]
         if name == "apply" and not before and "all".startswith(word):
             found.insert(0, "all")
         return found
     return []
+
+
+def _values(option: coreanalyze.Option, word: str, ids: List[str]) -> Optional[List[str]]:
+    if option.name == "--group":
+        return [i for i in ids if i.startswith(word)]
+    if option.argument in ("FILE", "DIR"):
+        return None
+    # Lists take several, with commas between.
+    done, comma, rest = word.rpartition(",") if option.argument == "LIST" else ("", "", word)
+    return [done + comma + value for value in option.values or [] if value.startswith(rest)]

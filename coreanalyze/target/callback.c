@@ -8,6 +8,7 @@
 struct callback {
     struct ca_target_ops ops; /* as much of it as the caller knows; the rest is zero */
     void *arg;
+    CA_VEC(uint8_t *) vectors; /* what the threads' vector points to */
 };
 
 static bool load(struct ca_target *target, uint64_t address, void *buffer, size_t size)
@@ -24,10 +25,34 @@ static void release(struct ca_target *target)
 
 static void destroy(struct ca_target *target)
 {
-    free(target->self);
+    struct callback *callback = target->self;
+    for (size_t i = 0; i < callback->vectors.len; i++)
+        free(callback->vectors.data[i]);
+    ca_vec_deinit(&callback->vectors);
+    free(callback);
 }
 
-enum { COUNT_MAX = 1 << 20 }; /* of threads, of mappings: whoever never says stop is broken */
+enum {
+    COUNT_MAX = 1 << 20,  /* of threads, of mappings: whoever never says stop is broken */
+    VECTORS_MAX = 1 << 16 /* bytes of one thread's; the largest today are 11 kB */
+};
+
+static struct ca_error *add_vectors(struct callback *callback, size_t i, struct ca_thread *thread)
+{
+    const void *bytes = NULL;
+    size_t size = 0;
+    if (!callback->ops.vectors || !callback->ops.vectors(callback->arg, i, &bytes, &size) ||
+        !bytes || !size || size > VECTORS_MAX)
+        return NULL;
+    uint8_t *copy = ca_vec_reserve(&callback->vectors, 1) ? malloc(size) : NULL;
+    if (!copy)
+        return &ca_error_nomem;
+    memcpy(copy, bytes, size);
+    callback->vectors.data[callback->vectors.len++] = copy;
+    thread->vector = copy;
+    thread->vector_size = size;
+    return NULL;
+}
 
 static struct ca_error *add_threads(struct ca_target *target, struct callback *callback)
 {
@@ -38,7 +63,8 @@ static struct ca_error *add_threads(struct ca_target *target, struct callback *c
             break;
         thread.tid = tid;
         thread.name[sizeof(thread.name) - 1] = 0;
-        if (!ca_vec_push(&target->threads, thread))
+        struct ca_error *error = add_vectors(callback, i, &thread);
+        if (error || !ca_vec_push(&target->threads, thread))
             return &ca_error_nomem;
     }
     return NULL;
@@ -101,6 +127,7 @@ static struct ca_error *fill(struct ca_target *target, struct callback *callback
                                ops->arch);
     target->pid = ops->pid;
     target->now_ns = ops->now_ns;
+    target->wall_ns = ops->wall_ns;
     target->path = intern(target, ops->path);
     target->exe_hint = intern(target, ops->executable);
     target->load = load;
@@ -119,7 +146,8 @@ struct ca_error *ca_target_from_ops(const struct ca_target_ops *ops, void *arg,
         ca_target_destroy(target);
         return &ca_error_nomem;
     }
-    callback->ops = (struct ca_target_ops){.pid = CA_UNKNOWN, .now_ns = CA_UNKNOWN};
+    callback->ops =
+        (struct ca_target_ops){.pid = CA_UNKNOWN, .now_ns = CA_UNKNOWN, .wall_ns = CA_UNKNOWN};
     memcpy(&callback->ops, ops, ops->size < sizeof(*ops) ? ops->size : sizeof(*ops));
     callback->arg = arg;
     target->self = callback;

@@ -97,7 +97,8 @@ static int64_t latest_seen(struct ca_go *go)
 
 int64_t ca_go_clock(struct ca_go *go)
 {
-    if (go->target->now_ns != CA_UNKNOWN)
+    /* A core's time can be told from what is in it; a process's stops being true. */
+    if (go->target->now_ns != CA_UNKNOWN || go->target->kind != CA_TARGET_CORE)
         return go->target->now_ns;
     uint64_t unix_ns = 0, nano = 0;
     int64_t latest = latest_seen(go);
