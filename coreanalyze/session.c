@@ -15,7 +15,7 @@ const char *ca_version(void)
 
 enum { THRESHOLD_DEFAULT = 1000 };
 
-static struct ca_session *create(const struct ca_options *options)
+struct ca_session *ca_session_create(const struct ca_options *options)
 {
     struct ca_session *session = calloc(1, sizeof(*session));
     if (!session)
@@ -28,11 +28,8 @@ static struct ca_session *create(const struct ca_options *options)
     return session;
 }
 
-void ca_session_destroy(struct ca_session *session)
+void ca_session_clear(struct ca_session *session)
 {
-    if (!session)
-        return;
-    CA_MAPPED_SCOPE;
     ca_proof_deinit(&session->provers);
     for (size_t i = 0; i < session->runtimes.len; i++)
         session->runtimes.data[i]->ops->destroy(session->runtimes.data[i]);
@@ -40,6 +37,18 @@ void ca_session_destroy(struct ca_session *session)
     ca_groups_deinit(&session->groups);
     ca_sites_deinit(&session->sites);
     ca_tasks_deinit(&session->tasks);
+    memset(&session->groups, 0, sizeof(session->groups));
+    memset(&session->sites, 0, sizeof(session->sites));
+    memset(&session->tasks, 0, sizeof(session->tasks));
+    ca_vec_deinit(&session->checks.list);
+}
+
+void ca_session_destroy(struct ca_session *session)
+{
+    if (!session)
+        return;
+    CA_MAPPED_SCOPE;
+    ca_session_clear(session);
     ca_modules_destroy(session->modules);
     ca_target_destroy(session->target);
     ca_gaps_deinit(&session->gaps);
@@ -51,7 +60,6 @@ void ca_session_destroy(struct ca_session *session)
     ca_vec_deinit(&session->evidence);
     ca_locals_deinit(&session->locals);
     ca_vec_deinit(&session->path);
-    ca_vec_deinit(&session->checks.list);
     free(session);
 }
 
@@ -73,7 +81,7 @@ static struct ca_error *add_runtimes(struct ca_session *session, struct ca_runti
 
 /* Asks every known runtime. One that is there but unreadable is a gap when another can be read,
  * else the error. */
-static struct ca_error *find_runtimes(struct ca_session *session)
+struct ca_error *ca_session_find_runtimes(struct ca_session *session)
 {
     struct ca_context context = {session->target, session->modules, &session->gaps,
                                  &session->options};
@@ -99,7 +107,7 @@ static struct ca_error *find_runtimes(struct ca_session *session)
 }
 
 /* What is known of a target without any runtime. */
-static struct ca_error *nothing_found(const struct ca_session *session)
+struct ca_error *ca_session_nothing_found(const struct ca_session *session)
 {
     const struct ca_target *target = session->target;
     const struct ca_module *main = ca_modules_main(session->modules);
@@ -116,7 +124,7 @@ static struct ca_error *nothing_found(const struct ca_session *session)
         target->threads.len, session->modules->list.len, why);
 }
 
-static struct ca_error *collect(struct ca_session *session)
+struct ca_error *ca_session_collect(struct ca_session *session)
 {
     for (size_t i = 0; i < session->runtimes.len; i++) {
         struct ca_runtime *runtime = session->runtimes.data[i];
@@ -191,16 +199,18 @@ static void note_changed(struct ca_session *session)
                 before, now);
 }
 
-static struct ca_error *run(struct ca_session *session)
+struct ca_error *ca_session_run(struct ca_session *session)
 {
-    struct ca_error *error =
-        ca_modules_open(session->target, &session->options, &session->gaps, &session->modules);
+    struct ca_error *error = NULL;
+    if (!session->modules)
+        error =
+            ca_modules_open(session->target, &session->options, &session->gaps, &session->modules);
     if (!error)
-        error = find_runtimes(session);
+        error = ca_session_find_runtimes(session);
     if (!error && !session->runtimes.len)
-        error = nothing_found(session);
+        error = ca_session_nothing_found(session);
     if (!error)
-        error = collect(session);
+        error = ca_session_collect(session);
     if (!error)
         error = ca_proof_prepare(&session->provers, session->runtimes.data, session->runtimes.len,
                                  &session->tasks, &session->options, &session->gaps);
@@ -238,7 +248,7 @@ static struct ca_error *finish(struct ca_session *session, struct ca_error *erro
                                struct ca_session **ret)
 {
     if (!error)
-        error = run(session);
+        error = ca_session_run(session);
     error = ca_session_check_files(session, error);
     if (error) {
         ca_session_destroy(session);
@@ -252,29 +262,17 @@ struct ca_error *ca_session_open_core(const char *path, const struct ca_options 
                                       struct ca_session **ret)
 {
     CA_MAPPED_SCOPE;
-    struct ca_session *session = create(options);
+    struct ca_session *session = ca_session_create(options);
     if (!session)
         return &ca_error_nomem;
     return finish(session, ca_target_open_core(path, &session->gaps, &session->target), ret);
-}
-
-struct ca_error *ca_session_attach(int64_t pid, const struct ca_options *options,
-                                   struct ca_session **ret)
-{
-    CA_MAPPED_SCOPE;
-    struct ca_session *session = create(options);
-    if (!session)
-        return &ca_error_nomem;
-    return finish(
-        session, ca_target_attach(pid, !session->options.no_stop, &session->gaps, &session->target),
-        ret);
 }
 
 struct ca_error *ca_session_from_ops(const struct ca_target_ops *ops, void *arg,
                                      const struct ca_options *options, struct ca_session **ret)
 {
     CA_MAPPED_SCOPE;
-    struct ca_session *session = create(options);
+    struct ca_session *session = ca_session_create(options);
     if (!session)
         return &ca_error_nomem;
     return finish(session, ca_target_from_ops(ops, arg, &session->gaps, &session->target), ret);

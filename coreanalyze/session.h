@@ -2,6 +2,7 @@
  * files, which are the ones that see every room.
  *
  * session.c           open, find runtimes, collect, analyse, close
+ * session_attach.c    the same for a live process, which is to stand still for a short time only
  * session_answers.c   the public calls that only look into the tables
  */
 #ifndef CA_SESSION_H
@@ -44,6 +45,17 @@ struct ca_session {
 /* What a call that has read the target's files gives back: error, or, when a file lost bytes in the
  * meantime, that instead. */
 struct ca_error *ca_session_check_files(const struct ca_session *session, struct ca_error *error);
+
+/* session.c. An empty session with these options; NULL: no memory. */
+struct ca_session *ca_session_create(const struct ca_options *options);
+/* Everything that was found goes, but for the target and its modules. */
+void ca_session_clear(struct ca_session *session);
+struct ca_error *ca_session_find_runtimes(struct ca_session *session);
+/* What there is to say of a target without any runtime. */
+struct ca_error *ca_session_nothing_found(const struct ca_session *session);
+struct ca_error *ca_session_collect(struct ca_session *session);
+/* Modules (if not yet open), runtimes, tasks, findings; lets the target go in between. */
+struct ca_error *ca_session_run(struct ca_session *session);
 
 /* Formats the id of a task as the contract has it. */
 void ca_session_format_id(const struct ca_session *session, const struct ca_task *task,

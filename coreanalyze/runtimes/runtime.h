@@ -9,6 +9,11 @@
  *               fault inside one task is a note on it and a gap, never an error. Only running out
  *               of memory, or losing the target, is an error. Sets task.runtime to rt->index.
  *
+ *   hold        optional, for live targets: has loaded (ca_target_hold) what collect, name_stack
+ * and heap->prepare will read, so that they may run on the copy while the target goes on. It is
+ * called before the target is stopped, and once more when it stands still. What it forgets is
+ * noticed and costs a second stop. NULL: the target stands still until all has been read.
+ *
  *   name_stack  turns one interned stack into frames for people: inlined calls shown, functions,
  *               files, lines. Called once for each different stack, lazily.
  *
@@ -17,8 +22,8 @@
  *
  *   destroy     frees what probe made.
  *
- * After collect a live target runs on. What name and heap still need must be in the tables, in the
- * runtime's own memory or in mapped files by then; heap->prepare is called before the release.
+ * After that a live target runs on. What is read later must be in the tables, in the runtime's own
+ * memory, in mapped files, or held.
  */
 #ifndef CA_RUNTIMES_RUNTIME_H
 #define CA_RUNTIMES_RUNTIME_H
@@ -63,6 +68,8 @@ struct ca_runtime_ops {
     bool (*recognise)(const uint8_t *bytes, size_t size, char *version, size_t room);
     /* *ret NULL: not mine. An error: mine, but unreadable, and why (a version without a layout). */
     struct ca_error *(*probe)(const struct ca_context *context, struct ca_runtime **ret);
+    /* proof: also for the doors of reachability. Errors: no memory. */
+    struct ca_error *(*hold)(struct ca_runtime *runtime, bool proof);
     struct ca_error *(*collect)(struct ca_runtime *runtime, struct ca_tasks *tasks);
     struct ca_error *(*name_stack)(struct ca_runtime *runtime, struct ca_tasks *tasks,
                                    const struct ca_raw_frame *frames, uint32_t count,

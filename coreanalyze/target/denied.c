@@ -31,8 +31,21 @@ static struct ca_error *busy(int64_t pid, uint64_t tracer)
     ca_procfs_name((int64_t)tracer, name);
     return ca_error_create(CA_ERROR_BUSY,
                            "process %" PRId64 " is already traced by process %" PRIu64 " (%s): end "
-                           "that one, or read it there",
+                           "that one, or read it there, or by --no-stop",
                            pid, tracer, *name ? name : "?");
+}
+
+struct ca_error *ca_trace_busy(int64_t pid)
+{
+    struct ca_tids tids = {0};
+    struct ca_error *error = NULL;
+    uint64_t tracer;
+    if (ca_procfs_tids(pid, &tids))
+        for (size_t i = 0; !error && i < tids.list.len; i++)
+            if (ca_procfs_status(tids.list.data[i], "TracerPid", 10, &tracer) && tracer)
+                error = busy(pid, tracer);
+    ca_vec_deinit(&tids.list);
+    return error;
 }
 
 static struct ca_error *foreign(int64_t pid)

@@ -20,6 +20,11 @@
 #define NATIVE_ARCH CA_ARCH_UNKNOWN
 #endif
 
+enum {
+    PIECES = 1024, /* IOV_MAX */
+    BYTES_AT_ONCE = 256 << 20,
+};
+
 struct live {
     struct ca_trace trace;
     pid_t tid;  /* a thread that lives: the first one may have ended before the others */
@@ -43,6 +48,37 @@ static bool load(struct ca_target *target, uint64_t address, void *buffer, size_
            pread(live->memory, buffer, size, (off_t)address) == (ssize_t)size;
 }
 
+/* The pieces from the first on: they are many and lie close together, so one call copies a thousand
+ * of them. */
+static size_t load_pieces(struct ca_target *target, const struct ca_piece *pieces, size_t count)
+{
+    struct live *live = target->self;
+    size_t all = 0;
+    for (size_t i = 0; i < count;) {
+        struct iovec here[PIECES], there[PIECES];
+        size_t n = 0, wanted = 0;
+        for (; n < PIECES && i + n < count && wanted < BYTES_AT_ONCE; n++) {
+            const struct ca_piece *piece = &pieces[i + n];
+            here[n] = (struct iovec){piece->to, piece->size};
+            there[n] = (struct iovec){(void *)(uintptr_t)piece->address, piece->size};
+            wanted += piece->size;
+        }
+        ssize_t got = live->by_file ? -1 : process_vm_readv(live->tid, here, n, there, n, 0);
+        if (got < 0 && !load(target, pieces[i].address, pieces[i].to, pieces[i].size))
+            return all;
+        if (got < 0) {
+            got = (ssize_t)pieces[i].size;
+            wanted = pieces[i].size;
+            n = 1;
+        }
+        all += (size_t)got;
+        if ((size_t)got < wanted)
+            return all;
+        i += n;
+    }
+    return all;
+}
+
 static void release(struct ca_target *target)
 {
     struct live *live = target->self;
@@ -50,7 +86,8 @@ static void release(struct ca_target *target)
     ca_trace_release(&live->trace);
     /* What it does from here on is no part of the picture. */
     target->load = NULL;
-    target->stopped_ns = stopped ? ca_monotonic_ns() - live->trace.first_ns : 0;
+    if (stopped)
+        target->stopped_ns += ca_monotonic_ns() - live->trace.first_ns;
 }
 
 static void destroy(struct ca_target *target)
@@ -107,7 +144,30 @@ static struct ca_error *check_pid(int64_t *pid, pid_t *tid)
     return NULL;
 }
 
-static struct ca_error *add_stopped(struct ca_target *target, struct live *live)
+static int by_tid(const void *a, const void *b)
+{
+    const struct ca_thread *one = a, *two = b;
+    return (one->tid > two->tid) - (one->tid < two->tid);
+}
+
+struct threads {
+    CA_VEC(struct ca_thread) list; /* sorted */
+};
+
+static bool known_name(const struct threads *known, struct ca_thread *thread)
+{
+    const struct ca_thread *found =
+        known->list.len
+            ? bsearch(thread, known->list.data, known->list.len, sizeof(*thread), by_tid)
+            : NULL;
+    if (found)
+        memcpy(thread->name, found->name, sizeof(thread->name));
+    return found != NULL;
+}
+
+/* known: threads seen before it was stopped, so that less is left to ask while it stands still. */
+static struct ca_error *add_stopped(struct ca_target *target, struct live *live,
+                                    const struct threads *known)
 {
     for (size_t i = 0; i < live->trace.list.len; i++) {
         const struct ca_traced *traced = &live->trace.list.data[i];
@@ -115,7 +175,8 @@ static struct ca_error *add_stopped(struct ca_target *target, struct live *live)
         uint8_t *vector;
         if (!ca_vec_reserve(&live->vectors, 1) || !ca_vec_reserve(&target->threads, 1))
             return &ca_error_nomem;
-        ca_procfs_name(traced->tid, thread.name);
+        if (!known_name(known, &thread))
+            ca_procfs_name(traced->tid, thread.name);
         ca_trace_regs(traced, &thread, &vector);
         if (vector)
             live->vectors.data[live->vectors.len++] = vector;
@@ -168,12 +229,6 @@ static struct ca_error *add_running(struct ca_target *target, struct ca_gaps *ga
     return error;
 }
 
-static int by_tid(const void *a, const void *b)
-{
-    const struct ca_thread *one = a, *two = b;
-    return (one->tid > two->tid) - (one->tid < two->tid);
-}
-
 /* Where its files are seen from here. */
 static struct ca_error *set_paths(struct ca_target *target, pid_t tid)
 {
@@ -191,10 +246,8 @@ static void set_times(struct ca_target *target)
 {
     struct timespec wall;
     target->now_ns = ca_monotonic_ns();
-    target->uptime_ns = ca_procfs_uptime(target->pid);
     if (!clock_gettime(CLOCK_REALTIME, &wall))
         target->wall_ns = wall.tv_sec * 1000000000 + wall.tv_nsec;
-    target->stopped_ns = 0;
 }
 
 static struct ca_error *open_memory(struct ca_target *target, struct live *live)
@@ -202,6 +255,8 @@ static struct ca_error *open_memory(struct ca_target *target, struct live *live)
     char path[64];
     uint8_t byte;
     snprintf(path, sizeof(path), "/proc/%d/mem", live->tid);
+    if (live->memory >= 0)
+        close(live->memory);
     live->memory = open(path, O_RDONLY | O_CLOEXEC);
     struct ca_error *error = ca_procfs_mappings(target, live->tid);
     bool denied = error ? error->code == CA_ERROR_PERMISSION : !target->mappings.len;
@@ -212,32 +267,104 @@ static struct ca_error *open_memory(struct ca_target *target, struct live *live)
     if (error)
         return error;
     target->load = load;
+    target->load_pieces = load_pieces;
     target->mappings_whole = true;
+    target->auxv.len = 0;
     for (size_t i = 0; i < target->mappings.len; i++)
         if (load(target, target->mappings.data[i].start, &byte, 1))
             return ca_procfs_auxv(target, live->tid);
     return ca_trace_denied(target->pid, live->tid);
 }
 
+static void forget_threads(struct ca_target *target, struct live *live)
+{
+    target->threads.len = 0;
+    for (size_t i = 0; i < live->vectors.len; i++)
+        free(live->vectors.data[i]);
+    live->vectors.len = 0;
+}
+
+struct mappings {
+    CA_VEC(struct ca_mapping) list;
+};
+
+/* Whether files are mapped otherwise than before. The heap may have grown: that is no matter. */
+static bool files_moved(const struct ca_target *target, const struct mappings *before)
+{
+    size_t i = 0, j = 0;
+    for (;; i++, j++) {
+        while (i < target->mappings.len && !target->mappings.data[i].path)
+            i++;
+        while (j < before->list.len && !before->list.data[j].path)
+            j++;
+        if (i == target->mappings.len || j == before->list.len)
+            return i != target->mappings.len || j != before->list.len;
+        const struct ca_mapping *now = &target->mappings.data[i], *then = &before->list.data[j];
+        if (now->start != then->start || now->end != then->end ||
+            now->file_offset != then->file_offset || strcmp(now->path, then->path))
+            return true;
+    }
+}
+
+static struct ca_error *take_stopped(struct ca_target *target, struct live *live,
+                                     const struct threads *known)
+{
+    set_times(target);
+    live->tid = live->trace.list.data[0].tid;
+    ca_procfs_name(live->tid, target->program);
+    target->mappings.len = 0;
+    struct ca_error *error = open_memory(target, live);
+    if (!error)
+        error = add_stopped(target, live, known);
+    if (!error && target->threads.len)
+        qsort(target->threads.data, target->threads.len, sizeof(*target->threads.data), by_tid);
+    return error ? error : set_paths(target, live->tid);
+}
+
+static struct ca_error *freeze(struct ca_target *target, struct ca_gaps *gaps, bool *moved)
+{
+    struct live *live = target->self;
+    struct threads known = {0};
+    struct mappings before = {0};
+    memcpy(&known.list, &target->threads, sizeof(known.list));
+    memset(&target->threads, 0, sizeof(target->threads));
+    forget_threads(target, live);
+    memcpy(&before.list, &target->mappings, sizeof(before.list));
+    memset(&target->mappings, 0, sizeof(target->mappings));
+    struct ca_error *error = ca_trace_stop(&live->trace, target->pid, gaps);
+    target->release = release;
+    if (!error)
+        error = take_stopped(target, live, &known);
+    if (!error) {
+        *moved = files_moved(target, &before);
+        error = ca_windows_refresh(target);
+    }
+    target->missed = 0;
+    ca_vec_deinit(&known.list);
+    ca_vec_deinit(&before.list);
+    return error;
+}
+
 static struct ca_error *fill(struct ca_target *target, struct live *live, int64_t pid, bool stop,
                              struct ca_gaps *gaps)
 {
+    static const struct threads none;
     struct ca_error *error = check_pid(&pid, &live->tid);
     if (error)
         return error;
     target->pid = pid;
     target->arch = NATIVE_ARCH;
-    if (stop)
+    target->stopped_ns = 0;
+    target->uptime_ns = ca_procfs_uptime(pid);
+    if (stop) {
         error = ca_trace_stop(&live->trace, pid, gaps);
-    if (error)
-        return error;
+        return error ? error : take_stopped(target, live, &none);
+    }
     set_times(target);
-    if (stop)
-        live->tid = live->trace.list.data[0].tid;
     ca_procfs_name(live->tid, target->program);
     error = open_memory(target, live);
     if (!error)
-        error = stop ? add_stopped(target, live) : add_running(target, gaps);
+        error = add_running(target, gaps);
     if (!error && target->threads.len)
         qsort(target->threads.data, target->threads.len, sizeof(*target->threads.data), by_tid);
     return error ? error : set_paths(target, live->tid);
@@ -255,6 +382,7 @@ struct ca_error *ca_target_attach(int64_t pid, bool stop, struct ca_gaps *gaps,
     }
     live->memory = -1;
     target->self = live;
+    target->freeze = freeze;
     target->release = release;
     target->destroy = destroy;
     struct ca_error *error = fill(target, live, pid, stop, gaps);

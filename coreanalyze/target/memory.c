@@ -2,16 +2,6 @@
 
 #include <string.h>
 
-/* Bytes that are not in a segment are loaded in chunks. A chunk that is there only in part (it
- * crosses the end of a mapping) is loaded page by page, and keeps which of them are there. */
-enum {
-    CHUNK_SIZE = 32768,
-    PAGE_SIZE = 4096,
-    PAGES = CHUNK_SIZE / PAGE_SIZE,
-    ALL_PAGES = (1 << PAGES) - 1,
-    VALID_AT = CHUNK_SIZE, /* the byte behind a chunk's data: a bit for each page */
-};
-
 /* The index of the segment that holds address, or of the first one above it. */
 static size_t find_segment(const struct ca_target *target, uint64_t address)
 {
@@ -26,79 +16,46 @@ static size_t find_segment(const struct ca_target *target, uint64_t address)
     return low;
 }
 
-static const struct ca_segment *segment_at(struct ca_target *target, uint64_t address)
+/* Fills target->near with what is contiguous here around address, of at least size bytes if that
+ * much is there. false: it is not there. */
+static bool find_near(struct ca_target *target, uint64_t address, size_t size)
 {
-    if (target->last_segment < target->segments.len) {
-        const struct ca_segment *last = &target->segments.data[target->last_segment];
-        if (address - last->start < last->end - last->start)
-            return last;
-    }
     size_t i = find_segment(target, address);
-    if (i == target->segments.len || target->segments.data[i].start > address)
-        return NULL;
-    target->last_segment = i;
-    return &target->segments.data[i];
-}
-
-/* Loads what is there of the chunk; the bits of the pages that are. */
-static uint8_t load_pages(struct ca_target *target, uint64_t base, uint8_t *data)
-{
-    if (target->load(target, base, data, CHUNK_SIZE))
-        return ALL_PAGES;
-    uint8_t valid = 0;
-    for (unsigned i = 0; i < PAGES; i++)
-        if (target->load(target, base + i * PAGE_SIZE, data + i * PAGE_SIZE, PAGE_SIZE))
-            valid |= (uint8_t)(1u << i);
-    return valid;
-}
-
-/* The chunk that holds address, or NULL. What could not be loaded is not asked for again. */
-static const uint8_t *chunk_at(struct ca_target *target, uint64_t address)
-{
-    uint64_t number = address / CHUNK_SIZE;
-    const uint64_t *known = ca_map_get(&target->chunks, number);
-    if (known)
-        return *known ? target->chunk_data.data[*known - 1] : NULL;
-    if (!target->load || (target->mappings_whole && !ca_target_mapping(target, address)))
-        return NULL;
-    if (!ca_vec_reserve(&target->chunk_data, 1))
-        return NULL;
-    uint8_t *data = malloc(CHUNK_SIZE + 1);
-    if (!data)
-        return NULL;
-    data[VALID_AT] = load_pages(target, number * CHUNK_SIZE, data);
-    uint64_t *slot = ca_map_put(&target->chunks, number, NULL);
-    if (!slot || !data[VALID_AT]) {
-        free(data);
-        return NULL;
+    const struct ca_segment *segment = i < target->segments.len ? &target->segments.data[i] : NULL;
+    if (segment && segment->start <= address) {
+        target->near = *segment;
+        return true;
     }
-    target->chunk_data.data[target->chunk_data.len++] = data;
-    *slot = target->chunk_data.len;
-    return data;
+    struct ca_segment found;
+    const uint8_t *bytes = ca_windows_at(target, address, size, &found.start, &found.end);
+    if (!bytes)
+        return false;
+    found.bytes = bytes - (address - found.start);
+    /* Segments win, wherever they are. */
+    if (segment && segment->start < found.end)
+        found.end = segment->start;
+    if (i && target->segments.data[i - 1].end > found.start) {
+        found.bytes += target->segments.data[i - 1].end - found.start;
+        found.start = target->segments.data[i - 1].end;
+    }
+    target->near = found;
+    return true;
 }
 
-/* The bytes at address as far as they are contiguous here: NULL, or *size of them (at least 1). */
-static const uint8_t *stretch_at(struct ca_target *target, uint64_t address, uint64_t *size)
+/* The bytes at address as far as they are contiguous here: NULL, or *there of them (at least 1). */
+static const uint8_t *stretch_at(struct ca_target *target, uint64_t address, size_t size,
+                                 uint64_t *there)
 {
-    const struct ca_segment *segment = segment_at(target, address);
-    if (segment) {
-        *size = segment->end - address;
-        return segment->bytes + (address - segment->start);
+    const struct ca_segment *near = &target->near;
+    uint64_t at = address - near->start, have = near->end - near->start;
+    if (at >= have || size > have - at) {
+        if (!find_near(target, address, size))
+            return NULL;
+        at = address - near->start;
+        have = near->end - near->start;
     }
-    const uint8_t *chunk = chunk_at(target, address);
-    if (!chunk)
-        return NULL;
-    unsigned at = (unsigned)(address % CHUNK_SIZE), end = at / PAGE_SIZE;
-    while (end < PAGES && chunk[VALID_AT] & 1u << end)
-        end++;
-    if (end * PAGE_SIZE <= at)
-        return NULL;
-    *size = end * PAGE_SIZE - at;
-    /* A segment that starts inside the chunk wins from there on. */
-    size_t next = find_segment(target, address);
-    if (next < target->segments.len && target->segments.data[next].start - address < *size)
-        *size = target->segments.data[next].start - address;
-    return chunk + at;
+    *there = have - at;
+    return near->bytes + at;
 }
 
 bool ca_target_read_slow(struct ca_target *target, uint64_t address, void *buffer, size_t size)
@@ -108,7 +65,7 @@ bool ca_target_read_slow(struct ca_target *target, uint64_t address, void *buffe
         return false;
     while (size) {
         uint64_t there;
-        const uint8_t *bytes = stretch_at(target, address, &there);
+        const uint8_t *bytes = stretch_at(target, address, size, &there);
         if (!bytes)
             return false;
         size_t part = there < size ? (size_t)there : size;
@@ -133,7 +90,7 @@ struct ca_error *ca_target_fetch(struct ca_target *target, uint64_t address, voi
 const void *ca_target_view(struct ca_target *target, uint64_t address, size_t size)
 {
     uint64_t there;
-    const uint8_t *bytes = stretch_at(target, address, &there);
+    const uint8_t *bytes = stretch_at(target, address, size, &there);
     return bytes && size <= there ? bytes : NULL;
 }
 
@@ -145,6 +102,15 @@ const void *ca_target_peek(struct ca_target *target, uint64_t address, void *scr
     return ca_target_read(target, address, scratch, size) ? scratch : NULL;
 }
 
+bool ca_target_hold(struct ca_target *target, uint64_t address, uint64_t size)
+{
+    size_t i = find_segment(target, address);
+    if (i < target->segments.len && target->segments.data[i].start <= address &&
+        size <= target->segments.data[i].end - address)
+        return true;
+    return ca_windows_hold(target, address, size);
+}
+
 const char *ca_target_read_string(struct ca_target *target, uint64_t address, size_t limit)
 {
     char text[4096];
@@ -153,7 +119,7 @@ const char *ca_target_read_string(struct ca_target *target, uint64_t address, si
         limit = sizeof(text);
     while (len < limit) {
         uint64_t there;
-        const uint8_t *bytes = stretch_at(target, address + len, &there);
+        const uint8_t *bytes = stretch_at(target, address + len, 1, &there);
         if (!bytes || address + len < address)
             return NULL;
         size_t part = limit - len < there ? limit - len : (size_t)there;
@@ -201,6 +167,7 @@ struct ca_error *ca_target_add_bytes(struct ca_target *target, uint64_t start, u
     uint64_t end, at = start;
     if (__builtin_add_overflow(start, size, &end))
         return ca_error_at(CA_ERROR_INVALID, start, "bytes beyond the end of the address space");
+    target->near = (struct ca_segment){0};
     for (size_t i = find_segment(target, start); at < end; i++) {
         const struct ca_segment *next = i < target->segments.len ? &target->segments.data[i] : NULL;
         uint64_t stop = next && next->start < end ? next->start : end;
@@ -270,6 +237,11 @@ struct ca_target *ca_target_create(enum ca_target_kind kind)
     return target;
 }
 
+struct ca_error *ca_target_freeze(struct ca_target *target, struct ca_gaps *gaps, bool *moved)
+{
+    return target->freeze(target, gaps, moved);
+}
+
 void ca_target_release(struct ca_target *target)
 {
     if (target->release)
@@ -284,10 +256,7 @@ void ca_target_destroy(struct ca_target *target)
     ca_target_release(target);
     if (target->destroy)
         target->destroy(target);
-    for (size_t i = 0; i < target->chunk_data.len; i++)
-        free(target->chunk_data.data[i]);
-    ca_vec_deinit(&target->chunk_data);
-    ca_map_deinit(&target->chunks);
+    ca_windows_deinit(&target->windows);
     ca_vec_deinit(&target->mappings);
     ca_vec_deinit(&target->segments);
     ca_vec_deinit(&target->threads);

@@ -2,7 +2,7 @@
  *
  * One struct for all kinds of target; core.c, live.c and callback.c fill it. Memory is a sorted
  * list of segments: those with bytes in this process (a mapped core or file) are viewed in place,
- * the others are loaded through `load` in chunks that are kept until the target is destroyed.
+ * the others are loaded through `load` and kept until the target is destroyed, see windows.h.
  *
  * A target is read only, always: nothing here can write to it or make it run code.
  */
@@ -20,6 +20,7 @@
 #include "base/strings.h"
 #include "base/vec.h"
 #include "coreanalyze.h"
+#include "target/windows.h"
 
 enum ca_arch {
     CA_ARCH_UNKNOWN,
@@ -88,6 +89,11 @@ struct ca_target {
 
     /* For addresses outside the segments. NULL: there is nothing more. */
     bool (*load)(struct ca_target *target, uint64_t address, void *buffer, size_t size);
+    /* Many at once; how many bytes were copied before the first one that is not there. NULL where
+     * `freeze` is. */
+    size_t (*load_pieces)(struct ca_target *target, const struct ca_piece *pieces, size_t count);
+    /* Stops it, see ca_target_freeze; NULL: it stands still already. */
+    struct ca_error *(*freeze)(struct ca_target *target, struct ca_gaps *gaps, bool *moved);
     void (*release)(struct ca_target *target); /* lets a live target run on; NULL: nothing to do */
     void (*destroy)(struct ca_target *target); /* frees `self`, not the target */
     /* NULL while what was read of the file is its content, else what happened to it. The file may
@@ -97,9 +103,10 @@ struct ca_target {
     void *self;
     bool mappings_whole; /* nothing is there outside the mappings: load is not asked */
 
-    size_t last_segment;  /* where the last read was found */
-    struct ca_map chunks; /* address / chunk size -> index in chunk_data, plus 1; 0: not there */
-    CA_VEC(uint8_t *) chunk_data;
+    struct ca_segment near;    /* where the last read was found */
+    struct ca_windows windows; /* of what was loaded */
+    /* Reads of mapped memory that was not loaded before the target was let go. */
+    uint64_t missed;
 };
 
 /* Opens a core file. Gaps: what a cut or odd core does not give. Errors: not ELF, not a core, an
@@ -115,6 +122,15 @@ struct ca_error *ca_target_attach(int64_t pid, bool stop, struct ca_gaps *gaps,
 struct ca_error *ca_target_from_ops(const struct ca_target_ops *ops, void *arg,
                                     struct ca_gaps *gaps, struct ca_target **ret);
 
+/* Stops a live target that was attached to without stopping, or was let go: its threads and
+ * registers are taken, and all memory that was read so far is copied again at one go, so that
+ * little is left to read while it stands still. *moved: it may have other modules than before.
+ * Errors: as ca_target_attach. */
+struct ca_error *ca_target_freeze(struct ca_target *target, struct ca_gaps *gaps, bool *moved);
+
+/* Copies memory that will be read after ca_target_release. false: some of it is not there. */
+bool ca_target_hold(struct ca_target *target, uint64_t address, uint64_t size);
+
 /* Lets a live target run on; what was read stays readable, the rest is gone. */
 void ca_target_release(struct ca_target *target);
 void ca_target_destroy(struct ca_target *target);
@@ -129,13 +145,11 @@ bool ca_target_read_slow(struct ca_target *target, uint64_t address, void *buffe
 static inline bool ca_target_read(struct ca_target *target, uint64_t address, void *buffer,
                                   size_t size)
 {
-    if (target->last_segment < target->segments.len) {
-        const struct ca_segment *last = &target->segments.data[target->last_segment];
-        uint64_t at = address - last->start, have = last->end - last->start;
-        if (at < have && size <= have - at) {
-            memcpy(buffer, last->bytes + at, size);
-            return true;
-        }
+    const struct ca_segment *near = &target->near;
+    uint64_t at = address - near->start, have = near->end - near->start;
+    if (at < have && size <= have - at) {
+        memcpy(buffer, near->bytes + at, size);
+        return true;
     }
     return ca_target_read_slow(target, address, buffer, size);
 }
@@ -156,11 +170,9 @@ const void *ca_target_peek(struct ca_target *target, uint64_t address, void *scr
 static inline const uint8_t *ca_target_near(const struct ca_target *target, uint64_t address,
                                             size_t size)
 {
-    if (target->last_segment >= target->segments.len)
-        return NULL;
-    const struct ca_segment *last = &target->segments.data[target->last_segment];
-    uint64_t at = address - last->start, have = last->end - last->start;
-    return at < have && size <= have - at ? last->bytes + at : NULL;
+    const struct ca_segment *near = &target->near;
+    uint64_t at = address - near->start, have = near->end - near->start;
+    return at < have && size <= have - at ? near->bytes + at : NULL;
 }
 
 /* These bytes will be read soon. */

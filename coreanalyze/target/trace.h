@@ -34,6 +34,9 @@ void ca_trace_deinit(struct ca_trace *trace);
 /* Why the kernel does not let us at this process, and what to do about it. */
 struct ca_error *ca_trace_denied(int64_t pid, int64_t tid);
 
+/* CA_ERROR_BUSY when somebody else traces any of its threads. */
+struct ca_error *ca_trace_busy(int64_t pid);
+
 int64_t ca_monotonic_ns(void);
 
 #endif

@@ -27,6 +27,7 @@ static struct shared {
     atomic_int ready;
 } * shared;
 
+static char room[1 << 20]; /* nobody reads the middle of it */
 static char marker[64] = "a marker in the child's memory";
 
 static void *spin(void *arg)
@@ -250,6 +251,44 @@ static void test_no_stop(void **state)
     finish(pid);
 }
 
+/* Read while it runs, then stopped: what is here is copied again. */
+static void test_freeze(void **state)
+{
+    (void)state;
+    struct ca_gaps gaps = {0};
+    bool moved = true;
+    unsigned long then, now;
+    pid_t pid = start(WITH_BREEDER);
+    struct ca_target *target = attach(pid, false, &gaps);
+    assert_true(ca_target_read(target, (uintptr_t)&shared->spins, &then, sizeof(then)));
+    assert_true(spins());
+    for (int i = 0; i < 3; i++) {
+        struct ca_error *error = ca_target_freeze(target, &gaps, &moved);
+        assert_null(error);
+        assert_false(moved);
+        unsigned long real = atomic_load(&shared->spins);
+        int64_t before = target->stopped_ns;
+        assert_true(target->threads.len >= 8);
+        for (size_t t = 0; t < target->threads.len; t++)
+            assert_non_null(target->threads.data[t].vector);
+        usleep(10000);
+        ca_target_release(target);
+        assert_true(target->stopped_ns >= before + 10000000);
+        assert_true(spins());
+        assert_true(ca_target_read(target, (uintptr_t)&shared->spins, &now, sizeof(now)));
+        assert_int_equal(now, real);
+        assert_true(now > then);
+        then = now;
+        /* Mapped, but never read while that was possible. */
+        assert_int_equal(target->missed, 0);
+        assert_false(ca_target_read(target, (uintptr_t)room + sizeof(room) / 2, &now, 1));
+        assert_int_equal(target->missed, 1);
+    }
+    ca_target_destroy(target);
+    ca_gaps_deinit(&gaps);
+    finish(pid);
+}
+
 /* A reader that dies while it holds the target: the target goes on. */
 static void test_reader_dies(void **state)
 {
@@ -330,7 +369,7 @@ int main(void)
         cmocka_unit_test(test_attach),         cmocka_unit_test(test_stays_stopped),
         cmocka_unit_test(test_signals_arrive), cmocka_unit_test(test_without_main_thread),
         cmocka_unit_test(test_no_stop),        cmocka_unit_test(test_reader_dies),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_freeze),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -1,4 +1,4 @@
-/* Memory that is loaded in chunks, through callbacks as a debugger gives them. */
+/* Memory that is loaded through callbacks as a debugger gives them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +11,14 @@
 
 #include "target/target.h"
 
-/* Two stretches of a made-up target; what is there at an address is a function of it. */
-enum { LOW = 0x10000, LOW_END = 0x13000, HIGH = 0x20000, HIGH_END = 0x60000 };
+/* Three stretches of a made-up target; what is there at an address is a function of it. */
+enum {
+    LOW = 0x10000,
+    LOW_END = 0x13000,
+    HIGH = 0x20000,
+    HIGH_END = 0x60000,
+    BORDER = 16 * CA_WINDOW_SIZE, /* memory on both sides of a window's */
+};
 
 struct fake {
     unsigned reads, threads, mappings;
@@ -31,7 +37,8 @@ static bool inside(uint64_t start, uint64_t end, uint64_t address, size_t size)
 static bool fake_read(void *arg, uint64_t address, void *buffer, size_t size)
 {
     ((struct fake *)arg)->reads++;
-    if (!inside(LOW, LOW_END, address, size) && !inside(HIGH, HIGH_END, address, size))
+    if (!inside(LOW, LOW_END, address, size) && !inside(HIGH, HIGH_END, address, size) &&
+        !inside(BORDER - 0x1000, BORDER + 0x1000, address, size))
         return false;
     for (size_t i = 0; i < size; i++)
         ((uint8_t *)buffer)[i] = byte_at(address + i);
@@ -91,7 +98,7 @@ static void expect_bytes(struct ca_target *target, uint64_t address, size_t size
             fail_msg("byte %zu at %#lx", i, (unsigned long)address);
 }
 
-static void test_chunks(void **state)
+static void test_windows(void **state)
 {
     (void)state;
     struct fake fake = {0};
@@ -114,18 +121,48 @@ static void test_chunks(void **state)
         assert_false(ca_target_read(target, UINT64_MAX, got, 1));
     }
     assert_int_equal(fake.reads, reads);
-    /* In place within a chunk, copied where it crosses one. */
+    /* In place within a window, loaded as far as it is wanted; copied where it crosses one. */
     const uint8_t *view = ca_target_view(target, HIGH + 0x100, 16);
     assert_non_null(view);
     assert_int_equal(view[3], byte_at(HIGH + 0x103));
-    assert_null(ca_target_view(target, HIGH + 0x7ff8, 16));
-    const uint8_t *peek = ca_target_peek(target, HIGH + 0x7ff8, got, 16);
+    view = ca_target_view(target, HIGH + 0x10ff8, 0x8010);
+    assert_non_null(view);
+    assert_int_equal(view[0x800f], byte_at(HIGH + 0x19007));
+    assert_null(ca_target_view(target, HIGH_END - 8, 16));
+    expect_bytes(target, BORDER - 0x1000, 0x2000);
+    assert_null(ca_target_view(target, BORDER - 8, 16));
+    const uint8_t *peek = ca_target_peek(target, BORDER - 8, got, 16);
     assert_ptr_equal(peek, got);
-    assert_int_equal(peek[15], byte_at(HIGH + 0x8007));
+    assert_int_equal(peek[15], byte_at(BORDER + 7));
+    reads = fake.reads;
     ca_target_release(target);
     expect_bytes(target, HIGH + 5, 8);
     assert_false(ca_target_read(target, HIGH_END - 0x10000, got, 1));
     assert_int_equal(fake.reads, reads);
+    ca_target_destroy(target);
+}
+
+static void test_hold(void **state)
+{
+    (void)state;
+    struct fake fake = {0};
+    uint8_t got[8];
+    struct ca_target *target = create(&fake);
+    assert_true(ca_target_hold(target, HIGH + 0x3800, 0x20000));
+    assert_false(ca_target_hold(target, LOW_END - 4, 8));
+    assert_false(ca_target_hold(target, UINT64_MAX - 4, 8));
+    assert_false(ca_target_hold(target, UINT64_MAX - 4, 4));
+    assert_true(ca_target_hold(target, 0, 0));
+    unsigned reads = fake.reads;
+    assert_true(ca_target_hold(target, HIGH + 0x4000, 0x1000));
+    expect_bytes(target, HIGH + 0x3800, 0x20000);
+    expect_bytes(target, LOW_END - 4, 4);
+    assert_int_equal(fake.reads, reads);
+    ca_target_release(target);
+    expect_bytes(target, HIGH + 0x3000, 0x20000);
+    expect_bytes(target, HIGH + 0x23000, 0x800);
+    assert_false(ca_target_read(target, HIGH + 0x30000, got, 1));
+    assert_false(ca_target_hold(target, HIGH + 0x23000, 0x2000));
     ca_target_destroy(target);
 }
 
@@ -207,9 +244,8 @@ static void test_callback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunks),
-        cmocka_unit_test(test_added_bytes),
-        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_windows),     cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_added_bytes), cmocka_unit_test(test_strings),
         cmocka_unit_test(test_callback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

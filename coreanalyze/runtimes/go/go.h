@@ -222,6 +222,11 @@ uint32_t ca_go_call_site(struct ca_go *go, struct ca_tasks *tasks, uint64_t pc);
 
 /* goroutines.c */
 struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *tasks);
+/* go->thread_by_tid, anew: of the threads that the target has now. */
+struct ca_error *ca_go_threads_index(struct ca_go *go);
+
+/* hold.c */
+struct ca_error *ca_go_hold(struct ca_runtime *runtime, bool proof);
 
 /* waits.c: fills task->wait; frames are the task's raw frames. */
 bool ca_go_wait_fill(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,

@@ -41,9 +41,10 @@ static struct ca_error *read_reasons(struct ca_go *go, struct ca_tasks *tasks)
     return NULL;
 }
 
-static struct ca_error *index_threads(struct ca_go *go)
+struct ca_error *ca_go_threads_index(struct ca_go *go)
 {
     struct ca_target *target = go->target;
+    ca_map_deinit(&go->thread_by_tid);
     for (size_t i = 0; i < target->threads.len; i++) {
         uint64_t *slot =
             ca_map_put(&go->thread_by_tid, (uint64_t)target->threads.data[i].tid, NULL);
@@ -345,7 +346,7 @@ struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *task
                            "the list of goroutines claims %" PRIu64 " entries: the core is damaged",
                            slice[1]);
     go->now = ca_go_clock(go);
-    if ((error = read_reasons(go, tasks)) || (error = index_threads(go)))
+    if ((error = read_reasons(go, tasks)) || (error = ca_go_threads_index(go)))
         return error;
     if (!ca_go_semaphores_read(go) || !ca_go_timers_read(go))
         return &ca_error_nomem;

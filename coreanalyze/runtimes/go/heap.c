@@ -196,6 +196,17 @@ static bool choose_format(struct ca_go_heap *heap, const struct span *span,
     return !heap->failed;
 }
 
+/* For later: everything that add_span would look at. The region is wanted for its place only. */
+static bool hold_span(struct ca_go_heap *heap, const struct span *span, struct ca_region *region)
+{
+    uint64_t bytes = span->pages * PAGE;
+    if (region->free_index < region->count)
+        ca_target_hold(heap->target, span->allocbits, (span->nelems + 7) / 8);
+    if (!region->no_scan)
+        ca_target_hold(heap->target, span->start, bytes);
+    return choose_format(heap, span, region) && ca_vec_push(&heap->heap.regions, *region);
+}
+
 static bool add_span(struct ca_go_heap *heap, struct ca_map *magics, const struct span *span)
 {
     uint64_t bytes = span->pages * PAGE;
@@ -207,6 +218,8 @@ static bool add_span(struct ca_go_heap *heap, struct ca_map *magics, const struc
         .no_scan = span->class & 1,
         .magic = magic_cached(magics, span->elemsize, span->nelems),
     };
+    if (heap->holding)
+        return hold_span(heap, span, &region);
     if (region.free_index < region.count) {
         region.in_use = ca_go_heap_bytes(heap, span->allocbits, (span->nelems + 7) / 8);
         if (!region.in_use)
@@ -334,7 +347,7 @@ static bool read_spans(struct ca_go_heap *heap)
     }
     struct ca_map magics = {0};
     bool ok = true;
-    for (uint64_t i = 0; i < slice[1] && ok && !heap->heap.broken; i++) {
+    for (uint64_t i = 0; i < slice[1] && ok && (heap->holding || !heap->heap.broken); i++) {
         uint64_t address;
         if (!ca_target_read_u64(heap->target, slice[0] + i * 8, &address))
             ca_go_heap_break(heap, "heap", slice[0] + i * 8, "the list of spans is not there");
@@ -481,20 +494,61 @@ static void go_destroy(struct ca_heap *base)
     free(heap);
 }
 
+static struct ca_go_heap *create(struct ca_go *go)
+{
+    struct ca_go_heap *heap = calloc(1, sizeof(*heap));
+    if (!heap)
+        return NULL;
+    heap->heap.ops = go->runtime.ops->heap;
+    heap->heap.runtime = &go->runtime;
+    heap->go = go;
+    heap->target = go->target;
+    heap->arena_base = go->target->arch == CA_ARCH_AMD64 ? 0xffff800000000000u : 0;
+    return heap;
+}
+
+static bool has_heap(const struct ca_go *go)
+{
+    return go->globals.mheap != 0 && go->layout.at[GO_MSPAN_SIZE] > 0 &&
+           go->layout.at[GO_MSPAN_SIZE] <= SPAN_BYTES_MAX;
+}
+
+static void drop_root(void *arg, const struct ca_root *root, const struct ca_word *words,
+                      size_t count)
+{
+    (void)arg, (void)root, (void)words, (void)count;
+}
+
+struct ca_error *ca_go_heap_hold(struct ca_go *go)
+{
+    static const struct ca_root_sink nobody = {.add = drop_root};
+    if (!has_heap(go))
+        return NULL;
+    struct ca_go_heap *heap = create(go);
+    if (!heap)
+        return &ca_error_nomem;
+    /* What is odd here is so because the target runs, or will be found odd again later. */
+    struct ca_gaps gaps = {0}, *kept = go->runtime.context.gaps;
+    go->runtime.context.gaps = &gaps;
+    heap->holding = true;
+    bool ok = read_spans(heap) && !heap->failed;
+    if (ok)
+        ca_go_heap_roots(&heap->heap, &nobody);
+    go->runtime.context.gaps = kept;
+    ca_gaps_deinit(&gaps);
+    go_destroy(&heap->heap);
+    return ok ? NULL : &ca_error_nomem;
+}
+
 static struct ca_error *go_prepare(struct ca_runtime *runtime, struct ca_tasks *tasks,
                                    struct ca_heap **ret)
 {
     struct ca_go *go = ca_go_of(runtime);
     *ret = NULL;
-    struct ca_go_heap *heap = calloc(1, sizeof(*heap));
+    struct ca_go_heap *heap = create(go);
     if (!heap)
         return &ca_error_nomem;
-    heap->heap.ops = runtime->ops->heap;
-    heap->heap.runtime = runtime;
     heap->heap.tasks = heap->tasks = tasks;
-    heap->go = go;
-    heap->target = go->target;
-    heap->arena_base = go->target->arch == CA_ARCH_AMD64 ? 0xffff800000000000u : 0;
     if (!go->target->complete)
         ca_go_heap_break(heap, "heap", 0, "the core is cut: what is missing may hold pointers");
     else if (runtime->context.options->no_stop)

@@ -1,5 +1,6 @@
 /* The heap of the Go runtime, for reachability.
  *
+ * hold.c        what must be here before a live target is let go
  * heap.c        spans to regions, specials, the doors
  * heap_bits.c   where the pointers of an object are, all formats from 1.19 on
  * heap_types.c  pointer masks of types
@@ -91,6 +92,7 @@ struct ca_go_heap {
     struct ca_go_plan once;          /* for a stack that is not cached */
     uint64_t arena_base;
     bool failed;
+    bool holding; /* only has loaded what will be read later */
 };
 
 enum ca_go_task_flag {
@@ -107,6 +109,8 @@ extern const struct ca_heap_ops ca_go_heap_ops;
 
 /* Bytes of the target that stay: viewed or copied. NULL: not there (or no memory: failed). */
 const uint8_t *ca_go_heap_bytes(struct ca_go_heap *heap, uint64_t address, uint64_t size);
+/* Has all of the target loaded that the proof will read, see hold.c. */
+struct ca_error *ca_go_heap_hold(struct ca_go *go);
 /* Nothing can be proved any more; what and why become a gap. */
 void ca_go_heap_break(struct ca_go_heap *heap, const char *what, uint64_t address, const char *why);
 
