@@ -21,8 +21,8 @@ class Live:
         assert self.process.stdout.readline() == "ready\n"
         self.pid = self.process.pid
 
-    def ask(self):
-        self.process.stdin.write("\n")
+    def ask(self, line=""):
+        self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         words = re.findall(r"(\w+)=(\d+)", self.process.stdout.readline())
         return {key: int(value) for key, value in words}
@@ -75,25 +75,35 @@ def _unharmed(live, before):
     assert second["errors"] == 0
 
 
+def _milliseconds(values):
+    return f"{statistics.median(values):.1f} ms (median), {max(values):.1f} ms at most"
+
+
 def test_attaches(coreanalyze, live, sizes, record):
+    """Each picture is whole: as many goroutines as the runtime itself counts."""
     attaches, _, goroutines = sizes
-    before, stops, stalls = live.ask(), [], []
-    for _ in range(attaches):
-        document = coreanalyze.json("info", "-p", live.pid, "--no-proof")
+    before, stalls = live.ask(), []
+    stops = {"--no-proof": [], "proof": []}
+    for i in range(attaches):
+        how = "proof" if i % 10 == 9 else "--no-proof"
+        document = coreanalyze.json("info", "-p", live.pid, *([how] if how != "proof" else []))
         runtime, = document["runtimes"]
         assert runtime["tasks"] == runtime["counted"] > goroutines
         assert sum(document["counts"]["states"].values()) == runtime["tasks"]
-        stops.append(document["target"]["stopped_ns"] / 1e6)
+        assert document["gaps"] == []
+        stops[how].append(document["target"]["stopped_ns"] / 1e6)
         said = live.ask()
         assert said["errors"] == 0
         stalls.append(said["stall_us"] / 1e3)
     _unharmed(live, before)
-    profile = statistics.median(live.ask()["profile_us"] for _ in range(5)) / 1e3
-    record.lines.append(
-        f"live Go: {attaches} attaches to {goroutines} goroutines under load: stopped for "
-        f"{statistics.median(stops):.1f} ms (median), {max(stops):.1f} ms at most; its own longest "
-        f"stall {max(stalls):.1f} ms; its own goroutine profile takes {profile:.1f} ms"
-    )
+    record.lines.append(f"live Go: {attaches} attaches to {goroutines} goroutines under load:")
+    for how, times in stops.items():
+        record.lines.append(f"  {how}: it stood still for {_milliseconds(times)}")
+    record.lines.append(f"  its own longest stall each time: {_milliseconds(stalls)}")
+    own = [live.ask("profile") for _ in range(5)]
+    for debug, key in enumerate(("profile_us", "text_us", "traces_us")):
+        times = [one[key] / 1e3 for one in own]
+        record.lines.append(f"  its own goroutine profile, debug={debug}: {_milliseconds(times)}")
 
 
 def test_list_of_all(coreanalyze, live, sizes):
@@ -105,6 +115,13 @@ def test_list_of_all(coreanalyze, live, sizes):
     assert all(task["frames"] for task in senders)
 
 
+def _wait_for_tracer(live, process):
+    while process.poll() is None:
+        with open(f"/proc/{live.pid}/status") as status:
+            if f"TracerPid:\t{process.pid}\n" in status.read():
+                return
+
+
 def test_killed(coreanalyze, live, sizes):
     """kill -9 of coreanalyze at random moments of an attach."""
     _, kills, _ = sizes
@@ -113,12 +130,16 @@ def test_killed(coreanalyze, live, sizes):
     chance = random.Random(seed)
     before = live.ask()
     start = time.monotonic()
-    coreanalyze.json("info", "-p", live.pid)
+    held = coreanalyze.json("info", "-p", live.pid)["target"]["stopped_ns"] / 1e9
     whole = time.monotonic() - start
-    for _ in range(kills):
+    for i in range(kills):
         process = subprocess.Popen([str(coreanalyze.path), "info", "-p", str(live.pid)],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0, whole))
+        if i % 2:  # while it holds the target, which is the smaller part of the time
+            _wait_for_tracer(live, process)
+            time.sleep(chance.uniform(0, held))
+        else:
+            time.sleep(chance.uniform(0, whole))
         process.kill()
         process.wait()
         _unharmed(live, before)

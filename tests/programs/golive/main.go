@@ -2,9 +2,11 @@
 // goroutines, workers allocate, threads sit in system calls, goroutines come and go; a clock notes
 // the longest stall. On every line of its input it prints one line of its state:
 //
-//	work=N goroutines=N stall_us=N profile_us=N errors=N
+//	work=N goroutines=N stall_us=N errors=N
 //
-// profile_us is how long its own goroutine profile takes, stall_us is since the line before.
+// stall_us is since the line before. On the line "profile" it also takes its own goroutine profile
+// in each form that there is, and adds how long that took: profile_us, text_us, traces_us (debug=0,
+// 1 and 2).
 package main
 
 import (
@@ -106,13 +108,18 @@ func clock() {
 	}
 }
 
-func report() {
+func profile(debug int) int64 {
 	before := time.Now()
-	pprof.Lookup("goroutine").WriteTo(io.Discard, 0)
-	profile := time.Since(before)
-	fmt.Printf("work=%d goroutines=%d stall_us=%d profile_us=%d errors=%d\n",
-		atomic.LoadInt64(&work), runtime.NumGoroutine(), atomic.SwapInt64(&stall, 0)/1000,
-		profile.Microseconds(), atomic.LoadInt64(&errors))
+	pprof.Lookup("goroutine").WriteTo(io.Discard, debug)
+	return time.Since(before).Microseconds()
+}
+
+func report(line string) {
+	if line == "profile" {
+		fmt.Printf("profile_us=%d text_us=%d traces_us=%d ", profile(0), profile(1), profile(2))
+	}
+	fmt.Printf("work=%d goroutines=%d stall_us=%d errors=%d\n", atomic.LoadInt64(&work),
+		runtime.NumGoroutine(), atomic.SwapInt64(&stall, 0)/1000, atomic.LoadInt64(&errors))
 }
 
 func main() {
@@ -135,6 +142,6 @@ func main() {
 	}
 	fmt.Println("ready")
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		report()
+		report(lines.Text())
 	}
 }
