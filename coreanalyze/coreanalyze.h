@@ -130,6 +130,8 @@ struct ca_runtime_info {
     const char *layout;    /* dwarf, built-in, debug-binary, description */
     const char *task_noun; /* "goroutine", "task", "thread" */
     int64_t tasks, counted;
+    int64_t system;       /* how many of the tasks are the runtime's own; counters leave them out */
+    const char *left_out; /* what was found and is no task: "1 idle, 30 pooled"; NULL: nothing */
 };
 size_t ca_session_runtime_count(const struct ca_session *session);
 bool ca_session_runtime(const struct ca_session *session, size_t i, struct ca_runtime_info *ret);

@@ -83,9 +83,13 @@ bool ca_session_runtime(const struct ca_session *session, size_t i, struct ca_ru
                                     .version = runtime->version,
                                     .layout = runtime->layout,
                                     .task_noun = runtime->task_noun,
-                                    .counted = runtime->counted};
-    for (size_t t = 0; t < session->tasks.list.len; t++)
-        ret->tasks += task_at(session, t)->runtime == i;
+                                    .counted = runtime->counted,
+                                    .left_out = runtime->left_out};
+    for (size_t t = 0; t < session->tasks.list.len; t++) {
+        bool mine = task_at(session, t)->runtime == i;
+        ret->tasks += mine;
+        ret->system += mine && task_at(session, t)->flags & CA_TASK_SYSTEM;
+    }
     return true;
 }
 

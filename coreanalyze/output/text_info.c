@@ -33,11 +33,19 @@ static void runtimes(struct ca_buf *buf, const struct ca_session *session)
         ca_words_count(buf, info.tasks, info.task_noun ? info.task_noun : "task");
         if (info.counted != CA_UNKNOWN && info.counted == info.tasks) {
             ca_buf_puts(buf, ", as its own counter says");
+        } else if (info.counted != CA_UNKNOWN && info.counted == info.tasks - info.system) {
+            ca_buf_puts(buf, ", ");
+            ca_words_number(buf, info.counted);
+            ca_buf_puts(buf, " as its own counter says, and ");
+            ca_words_number(buf, info.system);
+            ca_buf_puts(buf, " of the runtime itself");
         } else if (info.counted != CA_UNKNOWN) {
             ca_buf_puts(buf, ", but its own counter says ");
             ca_words_number(buf, info.counted);
         }
         ca_buf_printf(buf, "; layout: %s\n", info.layout ? info.layout : "not known");
+        if (info.left_out)
+            ca_block_line(buf, "left out", info.left_out);
     }
     if (!ca_session_runtime_count(session))
         ca_block_line(buf, "runtime", "none that is known");

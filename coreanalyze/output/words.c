@@ -232,11 +232,13 @@ void ca_words_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait)
         ca_words_case(buf, &wait->channel);
         return;
     }
-    if (!strcmp(kind, "nothing") || (!strcmp(kind, "select") && !wait->case_count)) {
+    if (!strcmp(kind, "nothing")) {
         ca_buf_puts(buf, "nothing: a wait like this never ends");
         return;
     }
-    if (!strcmp(kind, "select"))
+    if (!strcmp(kind, "select") && !wait->case_count)
+        ca_buf_puts(buf, "one of several things");
+    else if (!strcmp(kind, "select"))
         ca_buf_printf(buf, "any of %zu case%s", wait->case_count, wait->case_count == 1 ? "" : "s");
     else if (!strcmp(kind, "waitgroup"))
         ca_buf_puts(buf, "a wait group to come to zero");

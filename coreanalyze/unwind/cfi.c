@@ -432,10 +432,15 @@ static enum step step(struct ca_cfi *cfi, const struct ca_regs *regs, bool *exac
     return STEP_OK;
 }
 
+static bool is_known(const struct ca_regs *regs, unsigned number)
+{
+    return regs->known >> number & 1;
+}
+
 static bool can_start(const struct ca_cfi *cfi, const struct ca_regs *regs)
 {
     struct roles roles = roles_of(cfi->target->arch);
-    return regs->known >> roles.pc & 1 && regs->known >> roles.sp & 1;
+    return is_known(regs, roles.pc) && is_known(regs, roles.sp);
 }
 
 uint32_t ca_cfi_unwind(struct ca_cfi *cfi, const struct ca_regs *regs, bool exact,
@@ -446,9 +451,13 @@ uint32_t ca_cfi_unwind(struct ca_cfi *cfi, const struct ca_regs *regs, bool exac
     struct ca_regs now = *regs, next;
     uint32_t count = 0;
     *why = NULL;
-    if (!can_start(cfi, regs) || !is_code(cfi, regs->value[roles.pc])) {
+    if (!is_known(regs, roles.pc) || !is_code(cfi, regs->value[roles.pc])) {
         *why = "its saved pc is not in code";
         return 0;
+    }
+    if (!is_known(regs, roles.sp)) { /* a coroutine without a stack */
+        frames[0] = (struct ca_raw_frame){.pc = regs->value[roles.pc], .exact = exact};
+        return max ? 1 : 0;
     }
     while (count < max) {
         frames[count++] = (struct ca_raw_frame){now.value[roles.pc], now.value[roles.sp], exact};

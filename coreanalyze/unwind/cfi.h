@@ -28,8 +28,8 @@ void ca_cfi_init(struct ca_cfi *cfi, struct ca_modules *modules);
 void ca_cfi_deinit(struct ca_cfi *cfi);
 
 /* Frames of a stack, innermost first; returns how many (at most max). exact: the innermost pc is
- * where it stopped, not a return address. *why: NULL when the stack ended as stacks do, else why
- * the walk ended early (a literal). */
+ * where it stopped, not a return address. Without a stack pointer the pc is the only frame.
+ * *why: NULL when the stack ended as stacks do, else why the walk ended early (a literal). */
 uint32_t ca_cfi_unwind(struct ca_cfi *cfi, const struct ca_regs *regs, bool exact,
                        const struct ca_stack_copy *copy, struct ca_raw_frame *frames, uint32_t max,
                        const char **why);

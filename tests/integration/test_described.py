@@ -260,7 +260,7 @@ def test_check_says_what_fits(coreanalyze, small, tmp_path):
 @pytest.mark.parametrize("change,line,why", [
     (("id: .id", "id: .idd"), 3, 'no member "idd"'),
     (("co_all.first", "co_nothing.first"), 5, "co_nothing"),
-    (("type: co_task", "type: co_tusk"), 1, "co_tusk"),
+    (("type: co_task", "type: co_tusk"), 3, "co_tusk"),
     (("symbol: co_all", "symbol: co_none"), 2, "no module"),
     (("next: .all_next", "next: .magic"), 5, "broke"),
 ])

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-enum { STEPS = 64 };
+#include "runtimes/described/suggest.h"
+
+enum { STEPS = 64, KEPT = 4 };
 
 struct compiler {
     struct ca_binder *binder;
@@ -12,6 +14,7 @@ struct compiler {
     bool lvalue; /* the program leads to an address of type, not to a value */
     uint8_t shift, width;
     bool per_thread;
+    unsigned kept; /* values put aside */
     const char *why;
 };
 
@@ -22,6 +25,15 @@ static bool fail(struct compiler *c, const char *format, const char *a, const ch
     char *text = ca_arena_printf(c->binder->types->arena, format, a, b);
     c->why = text ? text : "no memory";
     return false;
+}
+
+static bool fail_member(struct compiler *c, const struct ca_ctype *type, const char *name)
+{
+    struct ca_types *types = c->binder->types;
+    const char *members = type->kind == CA_CTYPE_STRUCT ? ca_suggest_members(types, type) : "";
+    const char *what = ca_arena_printf(types->arena, "%s has no member \"%s\"",
+                                       *type->name ? type->name : "the struct", name);
+    return fail(c, "%s%s", what ? what : "", members);
 }
 
 static bool emit(struct compiler *c, struct ca_step step)
@@ -107,7 +119,8 @@ static bool compile_name(struct compiler *c, const char *name, const struct ca_c
             return emit(c, (struct ca_step){.op = CA_STEP_CONST, .imm = value});
         }
     }
-    return fail(c, "there is no global, static, enumerator or symbol \"%s\"%s", name, "");
+    return fail(c, "there is no global, static, enumerator or symbol \"%s\"%s", name,
+                ca_suggest_variable(types, name));
 }
 
 static bool compile_member(struct compiler *c, const struct ca_path *path)
@@ -122,8 +135,7 @@ static bool compile_member(struct compiler *c, const struct ca_path *path)
         return fail(c, "no member .%s in %s: not a struct", path->name,
                     c->type && *c->type->name ? c->type->name : "something untyped");
     if (!ca_types_member(types, c->type, path->name, &member))
-        return fail(c, "%s has no member \"%s\"", *c->type->name ? c->type->name : "the struct",
-                    path->name);
+        return fail_member(c, c->type, path->name);
     c->type = member.type;
     c->shift = member.shift;
     c->width = member.width;
@@ -132,24 +144,47 @@ static bool compile_member(struct compiler *c, const struct ca_path *path)
 
 static bool compile_index(struct compiler *c, const struct ca_path *path)
 {
-    uint64_t offset;
+    int64_t offset;
     if (!compile(c, path->base, NULL))
         return false;
     /* `.[1]`: where the next struct of the kind would be. */
     bool is_struct = c->lvalue && c->type && c->type->kind == CA_CTYPE_STRUCT;
     if (!is_struct && !deref(c))
         return false;
-    if (!c->type || !c->type->size || __builtin_mul_overflow(c->type->size, path->number, &offset))
+    if (!c->type || !c->type->size ||
+        __builtin_mul_overflow((int64_t)c->type->size, (int64_t)path->number, &offset))
         return fail(c, "cannot index %s: the size of an element is not known",
                     c->type ? c->type->name : "it", "");
-    return emit(c, (struct ca_step){.op = CA_STEP_ADD, .imm = offset});
+    return emit(c, (struct ca_step){.op = CA_STEP_ADD, .imm = (uint64_t)offset});
+}
+
+/* base[path]: an element of an array, or of what a pointer points to. */
+static bool compile_element(struct compiler *c, const struct ca_path *path)
+{
+    if (!compile(c, path->base, NULL) || !deref(c))
+        return false;
+    const struct ca_ctype *type = c->type;
+    if (!type || !type->size)
+        return fail(c, "cannot index %s: the size of an element is not known",
+                    type ? type->name : "it", "");
+    if (++c->kept > KEPT)
+        return fail(c, "indexes nested too deeply%s%s", "", "");
+    if (!emit(c, (struct ca_step){.op = CA_STEP_KEEP}) || !compile(c, path->member, NULL))
+        return false;
+    if (c->lvalue && !load(c))
+        return false;
+    c->kept--;
+    c->lvalue = true;
+    c->type = type;
+    return emit(c, (struct ca_step){.op = CA_STEP_ELEMENT, .imm = type->size});
 }
 
 static bool compile_as(struct compiler *c, const struct ca_path *path)
 {
     const struct ca_ctype *type = ca_types_find(c->binder->types, path->name);
     if (!type)
-        return fail(c, "there is no type \"%s\"%s", path->name, "");
+        return fail(c, "there is no type \"%s\"%s", path->name,
+                    ca_suggest_type(c->binder->types, path->name));
     if (!compile(c, path->base, NULL))
         return false;
     if (c->lvalue && ca_types_scalar(c->type) && !load(c))
@@ -170,7 +205,7 @@ static bool chain_offset(struct compiler *c, const struct ca_path *chain,
         return false;
     if ((*type)->kind != CA_CTYPE_STRUCT ||
         !ca_types_member(c->binder->types, *type, chain->name, &member))
-        return fail(c, "%s has no member \"%s\"", (*type)->name, chain->name);
+        return fail_member(c, *type, chain->name);
     *offset += member.offset;
     *type = member.type;
     return true;
@@ -182,7 +217,8 @@ static bool compile_in(struct compiler *c, const struct ca_path *path)
     const struct ca_ctype *inner = type;
     uint64_t offset = 0;
     if (!type)
-        return fail(c, "there is no type \"%s\"%s", path->name, "");
+        return fail(c, "there is no type \"%s\"%s", path->name,
+                    ca_suggest_type(c->binder->types, path->name));
     if (!chain_offset(c, path->member, &inner, &offset) || !compile(c, path->base, NULL))
         return false;
     if (c->lvalue && ca_types_scalar(c->type) && !load(c))
@@ -202,8 +238,11 @@ static bool compile_operand(struct compiler *c, const struct ca_path *path)
         c->lvalue = false;
         c->type = ca_types_int(c->binder->types, 8, false);
     }
-    return emit(c, (struct ca_step){.op = path->kind == CA_PATH_ADD ? CA_STEP_ADD : CA_STEP_MASK,
-                                    .imm = path->number});
+    enum ca_step_op op = path->kind == CA_PATH_ADD         ? CA_STEP_ADD
+                         : path->kind == CA_PATH_MASK      ? CA_STEP_MASK
+                         : path->kind == CA_PATH_DEMANGLED ? CA_STEP_DEMANGLED
+                                                           : CA_STEP_SHIFT;
+    return emit(c, (struct ca_step){.op = (uint8_t)op, .imm = path->number});
 }
 
 static bool compile_here(struct compiler *c, bool outer)
@@ -233,6 +272,8 @@ static bool compile(struct compiler *c, const struct ca_path *path, const struct
         return compile_member(c, path);
     case CA_PATH_INDEX:
         return compile_index(c, path);
+    case CA_PATH_ELEMENT:
+        return compile_element(c, path);
     case CA_PATH_ADDRESS:
         if (!compile(c, path->base, NULL))
             return false;
@@ -242,13 +283,20 @@ static bool compile(struct compiler *c, const struct ca_path *path, const struct
         c->type = ca_types_pointer(c->binder->types, c->type);
         return true;
     case CA_PATH_DEREF:
-        return compile(c, path->base, NULL) && deref(c);
+        if (compile(c, path->base, NULL) && deref(c))
+            return true;
+        if (path->base->kind == CA_PATH_AS && c->type && c->type->kind == CA_CTYPE_INT)
+            return fail(c, "\"as %s\" reads what is there: no '*' before it%s", path->base->name,
+                        "");
+        return false;
     case CA_PATH_AS:
         return compile_as(c, path);
     case CA_PATH_IN:
         return compile_in(c, path);
     case CA_PATH_ADD:
     case CA_PATH_MASK:
+    case CA_PATH_SHIFT:
+    case CA_PATH_DEMANGLED:
         return compile_operand(c, path);
     }
     return fail(c, "not understood%s%s", "", "");

@@ -16,7 +16,11 @@ enum ca_step_op {
     CA_STEP_ADD,
     CA_STEP_LOAD, /* size, is_signed */
     CA_STEP_MASK,
-    CA_STEP_BITS, /* shift, width */
+    CA_STEP_BITS,      /* shift, width */
+    CA_STEP_SHIFT,     /* imm to the left; negative: to the right */
+    CA_STEP_KEEP,      /* puts the value aside: the array whose element comes next */
+    CA_STEP_ELEMENT,   /* what was put aside, plus the value times imm */
+    CA_STEP_DEMANGLED, /* glibc's PTR_DEMANGLE */
 };
 
 struct ca_step {

@@ -1,6 +1,7 @@
 #include "runtimes/described/check.h"
 
 #include "runtimes/described/described.h"
+#include "runtimes/described/suggest.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -115,7 +116,8 @@ static void add_source(struct checking *c, const struct ca_source *s)
     const char *found = TEXT(c, "found %" PRIu64 ", rejected %" PRIu64, s->found, s->rejected);
     const char *why = broke(c, s);
     if (s->kind == CA_SOURCE_SCAN && !s->node_type)
-        why = TEXT(c, "there is no type \"%s\"", s->scan_type);
+        why = TEXT(c, "there is no type \"%s\"%s", s->scan_type,
+                   ca_suggest_type(&c->self->types, s->scan_type));
     else if (!why && !s->walks && s->skipped)
         why = "left out: it does not bind";
     add(c, s->line, s->word, found, why);
@@ -134,12 +136,25 @@ static void add_source(struct checking *c, const struct ca_source *s)
 static void add_task(struct checking *c)
 {
     const struct ca_description *d = &c->self->description;
-    const struct ca_expr *exprs[] = {&d->id,         &d->task_name,       &d->entry,
-                                     &d->since,      &d->thread,          &d->created_pc,
-                                     &d->created_at, &d->created_by,      &d->created_backtrace,
-                                     &d->stack_low,  &d->stack_high,      &d->stack_size,
-                                     &d->stack_copy, &d->stack_copy_size, &d->current,
-                                     &d->now,        &d->version_from};
+    const struct ca_expr *exprs[] = {&d->id,
+                                     &d->task_name,
+                                     &d->entry,
+                                     &d->since,
+                                     &d->created_pc,
+                                     &d->created_at,
+                                     &d->created_file,
+                                     &d->created_line,
+                                     &d->created_function,
+                                     &d->created_by,
+                                     &d->created_backtrace,
+                                     &d->stack_low,
+                                     &d->stack_high,
+                                     &d->stack_size,
+                                     &d->stack_copy,
+                                     &d->stack_copy_size,
+                                     &d->current,
+                                     &d->now,
+                                     &d->version_from};
     for (size_t i = 0; i < sizeof(exprs) / sizeof(*exprs); i++)
         add_expr(c, exprs[i]);
     for (const struct ca_label_path *label = d->labels; label; label = label->next)
@@ -162,6 +177,32 @@ static void add_objects(struct checking *c)
         for (size_t i = 0; i < sizeof(exprs) / sizeof(*exprs); i++)
             add_expr(c, exprs[i]);
     }
+}
+
+/* Whether what was read makes sense, beyond that it could be read. Now and then a task has no stack
+ * yet: only what is wrong for all is wrong. */
+static void add_tally(struct checking *c)
+{
+    const struct ca_description *d = &c->self->description;
+    const struct ca_tally *t = &c->self->tally;
+    unsigned low = d->stack_low.text ? d->stack_low.line : d->stack_high.line;
+    if (d->context.kind == CA_CONTEXT_NONE && !c->self->fit.required)
+        add(c, d->context.line ? d->context.line : 1, "context", NULL,
+            "it says nothing of saved registers on this architecture: no stacks");
+    else if (t->parked)
+        add(c, d->context.line, "context",
+            TEXT(c, "%" PRIu64 " of %" PRIu64 " stacks read", t->read, t->parked),
+            t->read  ? NULL
+            : t->why ? t->why
+                     : "no stack has a frame");
+    if (t->bounded)
+        add(c, low, "stack",
+            TEXT(c, "%" PRIu64 " of %" PRIu64 " saved stack pointers are in low..high",
+                 t->bounded - t->outside, t->bounded),
+            t->outside < t->bounded ? NULL
+                                    : "low and high are not the stack's, or sp is not saved");
+    if (t->entries && t->not_code == t->entries)
+        add(c, d->entry.line, "entry", NULL, "it leads to no code: not a function's address");
 }
 
 /* What was chosen, and the sums. */
@@ -221,6 +262,7 @@ struct ca_error *ca_checks_make(struct ca_runtime *runtime, struct ca_checks *re
             add_source(&c, s);
         add_rules(&c, c.self->description.rules);
         add_objects(&c);
+        add_tally(&c);
         for (size_t i = 0; i < c.self->fit.misfits.len; i++) {
             const struct ca_misfit *m = &c.self->fit.misfits.data[i];
             if (!has_line(ret, m->line, m->key))

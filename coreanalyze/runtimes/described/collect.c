@@ -335,21 +335,48 @@ static void finish_task(struct ca_described *self, struct ca_tasks *tasks, uint3
         ca_described_wait(self, tasks, index, &known, &scope);
 }
 
+/* Several tasks with one id: it names none of them, and addresses are the ids of all. */
+static void use_addresses(struct ca_described *self, struct ca_tasks *tasks, uint64_t twice,
+                          uint64_t example)
+{
+    ca_gaps_add(self->base.context.gaps, self->base.name, 0,
+                "%" PRIu64 " %ss have an id that another has too (%" PRIu64
+                ", for example): addresses are shown instead",
+                twice, self->base.task_noun, example);
+    self->base.address_ids = true;
+    for (size_t i = self->first; i < tasks->list.len; i++)
+        tasks->list.data[i].number = tasks->list.data[i].address;
+}
+
 static bool number_tasks(struct ca_described *self, struct ca_tasks *tasks)
 {
+    uint64_t twice = 0, example = 0;
     ca_map_deinit(&self->by_address);
     for (size_t i = self->first; i < tasks->list.len; i++) {
         const struct ca_task *task = &tasks->list.data[i];
+        bool fresh;
         uint64_t *by_address = ca_map_put(&self->by_address, task->address, NULL);
         if (by_address)
             *by_address = i + 1;
-        uint64_t *by_number = ca_map_put(&self->by_number, task->number, NULL);
-        if (by_number && !*by_number)
-            *by_number = i + 1;
+        uint64_t *by_number = ca_map_put(&self->by_number, task->number, &fresh);
         if (!by_address || !by_number)
             return false;
+        if (!fresh && !twice++)
+            example = task->number;
+        *by_number = fresh ? i + 1 : CA_AMBIGUOUS;
     }
+    if (twice)
+        use_addresses(self, tasks, twice, example);
     return true;
+}
+
+uint32_t ca_described_task_of(const struct ca_described *self, const struct ca_expr *expr,
+                              uint64_t value)
+{
+    const struct ca_ctype *type = expr->type;
+    bool pointer = expr->lvalue || !type || type->kind == CA_CTYPE_POINTER;
+    const uint64_t *slot = ca_map_get(pointer ? &self->by_address : &self->by_number, value);
+    return slot && *slot && *slot != CA_AMBIGUOUS ? (uint32_t)*slot - 1 : CA_NONE;
 }
 
 static void set_ages(struct ca_described *self, struct ca_tasks *tasks)
@@ -408,6 +435,19 @@ static void compare_count(struct ca_described *self, const struct ca_tasks *task
                     self->base.task_noun, self->base.counted);
 }
 
+static void say_left_out(struct ca_described *self)
+{
+    char *text = NULL;
+    for (size_t i = 0; i < self->excluded_words.len; i++) {
+        const struct ca_excluded *e = &self->excluded_words.data[i];
+        text = ca_arena_printf(&self->arena, "%s%s%" PRIu64 " %s", text ? text : "",
+                               text ? ", " : "", e->count, e->word);
+        if (!text)
+            break;
+    }
+    self->base.left_out = text;
+}
+
 struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_tasks *tasks)
 {
     struct ca_described *self = (struct ca_described *)runtime;
@@ -443,6 +483,7 @@ struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_task
     ca_described_side_waits(self, tasks);
     set_ages(self, tasks);
     compare_count(self, tasks);
+    say_left_out(self);
     ca_vec_deinit(&self->found);
     return self->nomem ? &ca_error_nomem : NULL;
 }

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <string.h>
 
+#include "runtimes/described/mangle.h"
 #include "runtimes/described/parse.h"
 
 enum { NO_REGISTER = 0xff };
@@ -134,21 +135,6 @@ static void set(struct ca_regs *regs, unsigned number, uint64_t value)
     regs->known |= 1ull << number;
 }
 
-/* glibc's PTR_DEMANGLE: the guard is the second word of AT_RANDOM's bytes. */
-static bool pointer_guard(struct ca_target *target, uint64_t *ret)
-{
-    uint64_t random;
-    return ca_target_auxv(target, AT_RANDOM, &random) &&
-           ca_target_read_u64(target, random + 8, ret);
-}
-
-static uint64_t demangle(enum ca_arch arch, uint64_t value, uint64_t guard)
-{
-    if (arch == CA_ARCH_AMD64)
-        value = value >> 17 | value << 47;
-    return value ^ guard;
-}
-
 static bool jmp_buf_registers(const struct ca_context_form *form, struct ca_target *target,
                               uint64_t base, struct ca_regs *ret, const char **why)
 {
@@ -158,19 +144,19 @@ static bool jmp_buf_registers(const struct ca_context_form *form, struct ca_targ
     bool arm = target->arch == CA_ARCH_ARM64;
     const uint8_t *slots = arm ? arm64 : amd64;
     size_t count = arm ? sizeof(arm64) : sizeof(amd64);
-    uint64_t words[14], guard = 0;
+    uint64_t words[14];
     if (!ca_target_read(target, base, words, count * 8)) {
         *why = "its saved registers are not in memory";
-        return false;
-    }
-    if (form->mangled && !pointer_guard(target, &guard)) {
-        *why = "the pointer guard of its saved registers is not known (no AT_RANDOM)";
         return false;
     }
     for (size_t i = 0; i < count; i++) {
         bool mangled = form->mangled && (slots[i] == (arm ? 32 : 16) ||
                                          slots[i] == (arm ? 31 : 7) || (!arm && slots[i] == 6));
-        set(ret, slots[i], mangled ? demangle(target->arch, words[i], guard) : words[i]);
+        if (mangled && !ca_pointer_demangle(target, &words[i])) {
+            *why = "the secret that its saved registers are mangled with is not known";
+            return false;
+        }
+        set(ret, slots[i], words[i]);
     }
     return true;
 }

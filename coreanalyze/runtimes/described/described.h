@@ -13,6 +13,8 @@ enum {
     CA_DESCRIBED_BUDGET = 20000000,
 };
 
+#define CA_AMBIGUOUS UINT64_MAX /* in by_number */
+
 /* A task as it was found, before it is read. */
 struct ca_found {
     uint64_t address;
@@ -23,6 +25,14 @@ struct ca_found {
 struct ca_excluded {
     const char *word;
     uint64_t count;
+};
+
+/* What became of the parked tasks' facts, for `describe --check`. */
+struct ca_tally {
+    uint64_t parked, read;     /* tasks, and those whose stack has frames */
+    const char *why;           /* of the first without; in the arena */
+    uint64_t bounded, outside; /* stacks with bounds, and saved stack pointers that are not there */
+    uint64_t entries, not_code;
 };
 
 struct ca_described {
@@ -43,14 +53,15 @@ struct ca_described {
     CA_VEC(struct ca_excluded) excluded_words;
     struct ca_map excluded;   /* address -> 1 */
     struct ca_map by_address; /* of a task -> its index in the table + 1 */
-    struct ca_map by_number;
-    struct ca_map current; /* address of a task -> thread + 1 */
-    struct ca_map sites;   /* pc -> site + 1 */
-    struct ca_map marks;   /* stack -> which rules' frames it has */
-    int64_t now;           /* of the description's clock, ns; CA_UNKNOWN */
-    int64_t latest;        /* the newest timestamp seen */
-    uint32_t first;        /* of its tasks in the table */
-    int64_t listed;        /* its tasks without the system's, for the comparison with its counter */
+    struct ca_map by_number;  /* the same by id; CA_AMBIGUOUS: several have it */
+    struct ca_map current;    /* address of a task -> thread + 1 */
+    struct ca_map sites;      /* pc -> site + 1 */
+    struct ca_map marks;      /* stack -> which rules' frames it has */
+    struct ca_tally tally;
+    int64_t now;    /* of the description's clock, ns; CA_UNKNOWN */
+    int64_t latest; /* the newest timestamp seen */
+    uint32_t first; /* of its tasks in the table */
+    int64_t listed; /* its tasks without the system's, for the comparison with its counter */
     bool nomem;
     bool misfit; /* kept only to say why it does not fit: nothing to collect */
 };
@@ -82,6 +93,9 @@ void ca_described_exclude(struct ca_described *self, const char *word);
 
 /* collect.c */
 struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_tasks *tasks);
+/* The task that the value of a path names, a pointer to it or its id; CA_NONE: none. */
+uint32_t ca_described_task_of(const struct ca_described *self, const struct ca_expr *expr,
+                              uint64_t value);
 /* waits.c: what each task waits for, once all are known. */
 void ca_described_wait(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
                        const struct ca_known *known, const struct ca_scope *scope);

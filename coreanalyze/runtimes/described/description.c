@@ -14,9 +14,11 @@ static const struct ca_key task_keys[] = {
     KEY("name", task_name),
     KEY("entry", entry),
     KEY("since", since),
-    KEY("thread", thread),
     KEY("created-pc", created_pc),
     KEY("created-at", created_at),
+    KEY("created-file", created_file),
+    KEY("created-line", created_line),
+    KEY("created-function", created_function),
     KEY("created-backtrace", created_backtrace),
     KEY("created-by", created_by),
     {0},
@@ -66,6 +68,7 @@ static struct ca_error *parse_task(struct ca_description *d, const struct ca_nod
         bool taken;
         if (ca_parse_is(key, "type")) {
             error = ca_parse_text(key, &d->task_type_name);
+            d->task_line = key->line;
         } else if (ca_parse_is(key, "stack")) {
             error = parse_keys(d, key, stack_keys, "stack");
         } else if (ca_parse_is(key, "labels")) {

@@ -61,11 +61,11 @@ struct ca_source {
     bool optional; /* left out when it does not bind */
     bool skipped;
     struct ca_expr root, next_link, left, right, count, end, item;
-    struct ca_expr task; /* waits: whose wait this is */
-    struct ca_expr head; /* object-ring: the object, from the link that is in no task */
+    struct ca_expr first_link; /* ring: next_link, from the head */
+    struct ca_expr task;       /* waits: whose wait this is */
+    struct ca_expr head;       /* object-ring: the object, from the link that is in no task */
     const char *scan_type;
     uint64_t scan_align;
-    bool weak, wakes;
     struct ca_test *where;
     struct ca_outcome as;
     struct ca_when *rules;
@@ -156,9 +156,11 @@ struct ca_description {
     const struct ca_node *layouts, *variants; /* sequences, or NULL */
 
     const char *task_type_name;
+    unsigned task_line;
     const struct ca_ctype *task_type;
-    struct ca_expr id, task_name, entry, since, thread;
-    struct ca_expr created_pc, created_at, created_backtrace, created_by;
+    struct ca_expr id, task_name, entry, since;
+    struct ca_expr created_pc, created_at, created_file, created_line, created_function;
+    struct ca_expr created_backtrace, created_by;
     struct ca_expr stack_low, stack_high, stack_size, stack_copy, stack_copy_size;
     struct ca_label_path *labels;
     struct ca_expr current;

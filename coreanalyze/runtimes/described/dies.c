@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Classes of names in the index. A definition of a struct and a typedef may share a name. */
-enum { NAME_TYPE = 1, NAME_ALIAS, NAME_VARIABLE, NAME_ENUMERATOR };
+enum { NAME_TYPE = 1, NAME_ALIAS, NAME_VARIABLE, NAME_ENUMERATOR, NAME_GONE };
 
 enum { SCOPE_DEPTH = 24, NAME_SIZE = 512 };
 
@@ -101,6 +101,8 @@ static void add_variable(struct scope *scope, const char *name, size_t size, Dwa
             uint64_t *slot = ca_map_put(&types->declared, (uintptr_t)die->addr, NULL);
             if (slot && !*slot)
                 *slot = (uintptr_t)ca_arena_text(types->arena, name, size);
+        } else {
+            add(scope, NAME_GONE, name, size, die);
         }
         return;
     }
@@ -256,11 +258,27 @@ bool ca_dies_enumerator(struct ca_types *types, const char *name, uint64_t *ret)
     return true;
 }
 
+bool ca_dies_gone(struct ca_types *types, const char *name)
+{
+    return find(types, NAME_GONE, name) != NULL;
+}
+
+/* Variables inside of functions are not in the index until one is asked for. */
+static bool find_static(struct ca_types *types, const char *name, const struct ca_types_entry **ret)
+{
+    struct scope scope = {.types = types};
+    Dwarf_Die die;
+    if (!strstr(name, "::") || !ca_dies_function_static(types, name, &die, &scope.module))
+        return false;
+    add(&scope, NAME_VARIABLE, name, strlen(name), &die);
+    return (*ret = find(types, NAME_VARIABLE, name)) != NULL;
+}
+
 bool ca_dies_variable(struct ca_types *types, const char *name, struct ca_types_entry *ret,
                       uint64_t *address, bool *thread_local_)
 {
     const struct ca_types_entry *entry = find_either(types, NAME_VARIABLE, 0, name);
-    if (!entry)
+    if (!entry && !find_static(types, name, &entry))
         return false;
     *ret = *entry;
     Dwarf_Attribute attr;

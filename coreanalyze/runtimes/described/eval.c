@@ -2,8 +2,9 @@
 #include <string.h>
 
 #include "runtimes/described/bind.h"
+#include "runtimes/described/mangle.h"
 
-enum { TEXT_LIMIT = 256 };
+enum { TEXT_LIMIT = 256, KEPT = 4 };
 
 static uint64_t extend(uint64_t value, unsigned bits)
 {
@@ -21,7 +22,8 @@ static bool load(const struct ca_scope *scope, const struct ca_step *step, uint6
 
 static bool run(const struct ca_expr *expr, const struct ca_scope *scope, uint64_t *ret)
 {
-    uint64_t value = 0;
+    uint64_t value = 0, kept[KEPT] = {0};
+    unsigned depth = 0;
     for (unsigned i = 0; i < expr->step_count; i++) {
         const struct ca_step *step = &expr->steps[i];
         switch ((enum ca_step_op)step->op) {
@@ -55,6 +57,19 @@ static bool run(const struct ca_expr *expr, const struct ca_scope *scope, uint64
                 value &= (1ull << step->width) - 1;
             if (step->is_signed)
                 value = extend(value, step->width);
+            break;
+        case CA_STEP_SHIFT:
+            value = (int64_t)step->imm < 0 ? value >> -step->imm : value << step->imm;
+            break;
+        case CA_STEP_KEEP:
+            kept[depth++ % KEPT] = value;
+            break;
+        case CA_STEP_ELEMENT:
+            value = kept[--depth % KEPT] + value * step->imm;
+            break;
+        case CA_STEP_DEMANGLED:
+            if (!ca_pointer_demangle(scope->target, &value))
+                return false;
             break;
         }
     }

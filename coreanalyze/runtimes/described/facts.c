@@ -116,6 +116,28 @@ static uint32_t site_of_text(struct ca_tasks *tasks, const char *text)
     return site.file ? ca_tasks_site(tasks, &site) : CA_NONE;
 }
 
+/* A file, a line (a number or text) and a function, each where it is known. */
+static uint32_t site_of_parts(struct ca_described *self, struct ca_tasks *tasks,
+                              const struct ca_scope *scope)
+{
+    const struct ca_description *d = &self->description;
+    struct ca_site site = {0};
+    uint64_t line;
+    if (d->created_file.bound)
+        site.file = ca_expr_string(&d->created_file, scope, &tasks->strings);
+    if (d->created_function.bound)
+        site.function = ca_expr_string(&d->created_function, scope, &tasks->strings);
+    if (d->created_line.bound && is_text(self, &d->created_line)) {
+        const char *text = ca_expr_string(&d->created_line, scope, &tasks->strings);
+        line = text ? strtoul(text, NULL, 10) : 0;
+        site.line = line <= UINT32_MAX ? (uint32_t)line : 0;
+    } else if (d->created_line.bound && ca_expr_value(&d->created_line, scope, &line)) {
+        site.line = line <= UINT32_MAX ? (uint32_t)line : 0;
+    }
+    bool any = (site.file && *site.file) || (site.function && *site.function);
+    return any ? ca_tasks_site(tasks, &site) : CA_NONE;
+}
+
 static bool named(const struct ca_tasks *tasks, uint32_t site)
 {
     return site != CA_NONE && tasks->sites.data[site].function;
@@ -154,18 +176,15 @@ static void find_creator(struct ca_described *self, struct ca_tasks *tasks, stru
 {
     const struct ca_expr *expr = &self->description.created_by;
     uint64_t value;
-    const uint64_t *slot;
     *index = CA_NONE;
     if (!expr->bound || !ca_expr_value(expr, scope, &value) || !value)
         return;
-    bool pointer = expr->lvalue || (expr->type && expr->type->kind == CA_CTYPE_POINTER);
-    slot = ca_map_get(pointer ? &self->by_address : &self->by_number, value);
-    if (slot && *slot) {
-        *index = (uint32_t)*slot - 1;
+    *index = ca_described_task_of(self, expr, value);
+    bool id = !expr->lvalue && expr->type && expr->type->kind != CA_CTYPE_POINTER;
+    if (*index != CA_NONE)
         task->created_by = tasks->list.data[*index].number;
-    } else if (!pointer) {
+    else if (id && !self->base.address_ids)
         task->created_by = value; /* it has ended; its id is still worth something */
-    }
 }
 
 void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, struct ca_task *task,
@@ -174,8 +193,13 @@ void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, str
     const struct ca_description *d = &self->description;
     uint64_t pc;
     uint32_t creator, by_pc = CA_NONE;
-    if (d->entry.bound && ca_expr_value(&d->entry, scope, &pc) && is_code(self, pc))
-        task->entry = ca_described_site(self, tasks, pc, true);
+    if (d->entry.bound && ca_expr_value(&d->entry, scope, &pc) && pc) {
+        bool code = is_code(self, pc);
+        self->tally.entries++;
+        self->tally.not_code += !code;
+        if (code)
+            task->entry = ca_described_site(self, tasks, pc, true);
+    }
     find_creator(self, tasks, task, scope, &creator);
     if (d->created_pc.bound && ca_expr_value(&d->created_pc, scope, &pc) && pc)
         by_pc = ca_described_site(self, tasks, pc, false);
@@ -187,6 +211,10 @@ void ca_described_created(struct ca_described *self, struct ca_tasks *tasks, str
     const char *text =
         d->created_at.bound ? ca_expr_string(&d->created_at, scope, &tasks->strings) : NULL;
     if (text && *text && (task->created = site_of_text(tasks, text)) != CA_NONE) {
+        task->known_from = CA_KNOWN_TEXT;
+        return;
+    }
+    if ((task->created = site_of_parts(self, tasks, scope)) != CA_NONE) {
         task->known_from = CA_KNOWN_TEXT;
         return;
     }
@@ -241,13 +269,55 @@ static bool begins_here(struct ca_described *self, struct ca_tasks *tasks,
            ca_described_own(self, frame->pc - 1, lines[count - 1].function, lines[count - 1].file);
 }
 
+/* Where the bounds are known, what is found beyond them is not this task's: some runtimes begin a
+ * stack in the middle of a function, whose caller's frames are on another one. */
+static uint32_t inside(const struct ca_task *task, const struct ca_stack_copy *copy,
+                       const struct ca_raw_frame *frames, uint32_t count, const char **why)
+{
+    uint64_t low = task->stack_low, high = task->stack_high;
+    if (!count || low >= high || copy->high || frames[0].sp < low || frames[0].sp > high)
+        return count;
+    for (uint32_t i = 1; i < count; i++)
+        if (frames[i].sp < low || frames[i].sp > high) {
+            *why = NULL;
+            return i;
+        }
+    return count;
+}
+
+static bool note_stack(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
+                       const struct ca_regs *regs, uint32_t count, const char *why)
+{
+    enum ca_arch arch = self->base.context.target->arch;
+    uint8_t pc = ca_register_number(arch, "pc");
+    if (count || !(regs->known >> pc & 1))
+        return ca_tasks_note(tasks, index, "stack: %s", why);
+    return ca_tasks_note(tasks, index, "stack: %s (pc 0x%" PRIx64 ")", why, regs->value[pc]);
+}
+
+static void tally(struct ca_described *self, const struct ca_task *task, const struct ca_regs *regs,
+                  uint32_t count, const char *why)
+{
+    struct ca_tally *t = &self->tally;
+    uint64_t sp;
+    t->parked++;
+    t->read += count != 0;
+    if (!count && !t->why && why)
+        t->why = ca_arena_printf(&self->arena, "%s (task 0x%" PRIx64 ")", why, task->address);
+    if (task->stack_low >= task->stack_high ||
+        !ca_target_sp(self->base.context.target->arch, regs, &sp))
+        return;
+    t->bounded++;
+    t->outside += sp < task->stack_low || sp > task->stack_high;
+}
+
 void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
                         const struct ca_scope *scope)
 {
     struct ca_task *task = &tasks->list.data[index];
     struct ca_raw_frame frames[CA_DESCRIBED_FRAMES];
     struct ca_stack_copy copy = {0};
-    struct ca_regs regs;
+    struct ca_regs regs = {0};
     const char *why = NULL;
     const uint64_t *thread = ca_map_get(&self->current, task->address);
     bool running = task->state == CA_STATE_RUNNING && thread && *thread;
@@ -269,7 +339,10 @@ void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint3
         why = NULL;
     if (why && count && !running && begins_here(self, tasks, &frames[count - 1]))
         why = NULL;
-    if (why && !ca_tasks_note(tasks, index, "stack: %s", why))
+    if (!running)
+        tally(self, task, &regs, count, why);
+    count = inside(task, &copy, frames, count, &why);
+    if (why && !note_stack(self, tasks, index, &regs, count, why))
         self->nomem = true;
     if (!count)
         return;

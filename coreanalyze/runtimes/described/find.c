@@ -171,7 +171,7 @@ struct ca_error *ca_described_open(const struct ca_context *context, const char 
     bool check = context->options && context->options->check;
     if (error || (!self->module && !check)) {
         if (error)
-            ca_error_prefix(error, "%s: ", origin);
+            ca_error_prefix(error, "%s", origin);
         ca_described_destroy(&self->base);
         return error;
     }
@@ -186,7 +186,7 @@ struct ca_error *ca_described_open(const struct ca_context *context, const char 
     self->misfit = !fits;
     self->base.layout = self->base.layout ? self->base.layout : "description";
     if (error)
-        ca_error_prefix(error, "%s: ", origin);
+        ca_error_prefix(error, "%s", origin);
     else if (!fits && !check)
         error = misfit_error(self);
     self->base.address_ids = !d->id.bound;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtimes/described/context.h"
+#include "runtimes/described/suggest.h"
 
 struct fitting {
     struct ca_fit *fit;
@@ -145,11 +146,14 @@ static void bind_task(struct fitting *f)
 {
     struct ca_description *d = f->d;
     const struct ca_ctype *type = d->task_type;
-    struct ca_expr *exprs[] = {
-        &d->task_name,      &d->entry,      &d->since,      &d->thread,
-        &d->created_pc,     &d->created_at, &d->created_by, &d->created_backtrace,
-        &d->stack_low,      &d->stack_high, &d->stack_size, &d->stack_copy,
-        &d->stack_copy_size};
+    struct ca_expr *exprs[] = {&d->task_name,      &d->entry,
+                               &d->since,          &d->created_pc,
+                               &d->created_at,     &d->created_file,
+                               &d->created_line,   &d->created_function,
+                               &d->created_by,     &d->created_backtrace,
+                               &d->stack_low,      &d->stack_high,
+                               &d->stack_size,     &d->stack_copy,
+                               &d->stack_copy_size};
     bind(f, type, NULL, &d->id, true);
     for (size_t i = 0; i < sizeof(exprs) / sizeof(*exprs); i++)
         bind(f, type, NULL, exprs[i], false);
@@ -175,10 +179,10 @@ void ca_fit_bind(struct ca_fit *fit, struct ca_description *d, struct ca_types *
     }
     d->task_type = ca_types_find(types, d->task_type_name);
     if (!d->task_type) {
-        misfit(&f, 1, "task",
+        misfit(&f, d->task_line, "task",
                ca_arena_printf(types->arena, "there is no type \"%s\"%s", d->task_type_name,
                                types->layout || types->any_dwarf
-                                   ? ""
+                                   ? ca_suggest_type(types, d->task_type_name)
                                    : " (no debug information, and no layout fits)"),
                true);
         return;

@@ -18,8 +18,14 @@ static struct ca_error *next_event(struct reader *reader, yaml_event_t *event)
         return NULL;
     if (reader->parser.error == YAML_MEMORY_ERROR)
         return &ca_error_nomem;
-    return ca_error_create(CA_ERROR_FORMAT, "line %zu: %s", reader->parser.problem_mark.line + 1,
-                           reader->parser.problem ? reader->parser.problem : "not YAML");
+    /* What YAML stumbles over in a description is nearly always a sign of a path. */
+    return ca_error_create(
+        CA_ERROR_FORMAT,
+        "line %zu: not YAML: %s (column %zu). In [...] and {...}, a text with any "
+        "of [ ] { } , needs quotes; everywhere one that begins with & or * or "
+        "holds ': '",
+        reader->parser.problem_mark.line + 1, reader->parser.problem ? reader->parser.problem : "?",
+        reader->parser.problem_mark.column + 1);
 }
 
 static unsigned line_of(const yaml_event_t *event)
@@ -31,7 +37,10 @@ static struct ca_error *refuse_extras(const yaml_event_t *event, const yaml_char
                                       const yaml_char_t *tag)
 {
     if (anchor)
-        return ca_error_create(CA_ERROR_FORMAT, "line %u: anchors are not allowed", line_of(event));
+        return ca_error_create(CA_ERROR_FORMAT,
+                               "line %u: anchors are not allowed (a path that begins with & needs "
+                               "quotes: \"&%s\")",
+                               line_of(event), (const char *)anchor);
     if (tag)
         return ca_error_create(CA_ERROR_FORMAT, "line %u: tags are not allowed", line_of(event));
     return NULL;
@@ -152,7 +161,10 @@ static struct ca_error *read_node(struct reader *reader, yaml_event_t *event, un
             error = read_sequence(reader, depth, node);
         break;
     case YAML_ALIAS_EVENT:
-        return ca_error_create(CA_ERROR_FORMAT, "line %u: aliases are not allowed", line);
+        return ca_error_create(CA_ERROR_FORMAT,
+                               "line %u: aliases are not allowed (a path that begins with * needs "
+                               "quotes)",
+                               line);
     default:
         return ca_error_create(CA_ERROR_FORMAT, "line %u: not expected here", line);
     }

@@ -27,9 +27,8 @@ struct ca_error *ca_parse_unknown(const struct ca_node *node, const char *where)
 
 static struct ca_error *at_line(struct ca_error *error, const struct ca_node *node)
 {
-    return error
-               ? ca_error_prefix(error, "line %u: %s: ", node->line, node->key ? node->key : "item")
-               : NULL;
+    return error ? ca_error_prefix(error, "line %u: %s", node->line, node->key ? node->key : "item")
+                 : NULL;
 }
 
 struct ca_error *ca_parse_expr(struct ca_arena *arena, const struct ca_node *node,
@@ -291,10 +290,6 @@ static struct ca_error *parse_source_key(struct ca_arena *arena, const struct ca
         return ca_parse_sources(arena, node, &ret->each);
     if (ca_parse_is(node, "rules"))
         return ca_parse_rules(arena, node, &ret->rules);
-    if (ca_parse_is(node, "weak"))
-        return ca_parse_bool(node, &ret->weak);
-    if (ca_parse_is(node, "wakes"))
-        return ca_parse_bool(node, &ret->wakes);
     if (ca_parse_is(node, "align"))
         return ca_parse_number(node, &ret->scan_align);
     error = parse_outcome(arena, node, &ret->as, &taken);

@@ -200,22 +200,30 @@ static struct ca_path *parse_primary(struct parser *p)
     return path;
 }
 
-static struct ca_path *parse_postfix(struct parser *p)
+/* base[NUMBER], or base[path] */
+static struct ca_path *parse_index(struct parser *p, struct ca_path *base)
 {
-    struct ca_path *path = parse_primary(p);
+    struct ca_path *index = parse_path(p);
+    if (index && !take(p, "]"))
+        return fail(p, "']' was expected");
+    bool constant = index && index->kind == CA_PATH_NUMBER;
+    struct ca_path *path = index ? make(p, constant ? CA_PATH_INDEX : CA_PATH_ELEMENT, base) : NULL;
+    if (path && constant)
+        path->number = index->number;
+    else if (path)
+        path->member = index;
+    return path;
+}
+
+static struct ca_path *parse_members(struct parser *p, struct ca_path *path)
+{
     while (path) {
         skip_space(p);
         if ((p->at[0] == '.' && p->at[1] != '.') || (p->at[0] == '-' && p->at[1] == '>')) {
             p->at += p->at[0] == '.' ? 1 : 2;
             path = member(p, path);
         } else if (take(p, "[")) {
-            uint64_t number;
-            if (!take_number(p, &number))
-                return fail(p, "a number was expected as index");
-            if (!take(p, "]"))
-                return fail(p, "']' was expected");
-            if ((path = make(p, CA_PATH_INDEX, path)))
-                path->number = number;
+            path = parse_index(p, path);
         } else {
             break;
         }
@@ -237,7 +245,7 @@ static struct ca_path *parse_unary(struct parser *p)
         path = parse_unary(p);
         path = path ? make(p, CA_PATH_DEREF, path) : NULL;
     } else {
-        path = parse_postfix(p);
+        path = parse_members(p, parse_primary(p));
     }
     p->depth--;
     return path;
@@ -250,14 +258,18 @@ static struct ca_path *parse_operand(struct parser *p)
         skip_space(p);
         bool minus = p->at[0] == '-' && p->at[1] != '>';
         bool mask = p->at[0] == '&' && p->at[1] != '&';
-        if (*p->at != '+' && !minus && !mask)
+        bool left = p->at[0] == '<' && p->at[1] == '<', right = p->at[0] == '>' && p->at[1] == '>';
+        if (*p->at != '+' && !minus && !mask && !left && !right)
             break;
-        p->at++;
+        p->at += left || right ? 2 : 1;
         uint64_t number;
         if (!take_number(p, &number))
-            return fail(p, "a number was expected (only constants can be added or masked)");
-        if ((path = make(p, mask ? CA_PATH_MASK : CA_PATH_ADD, path)))
-            path->number = minus ? -number : number;
+            return fail(p, "a number was expected (only constants can be added, masked, shifted)");
+        if ((left || right) && number > 63)
+            return fail(p, "a shift of 0 to 63 was expected");
+        enum ca_path_kind kind = mask ? CA_PATH_MASK : left || right ? CA_PATH_SHIFT : CA_PATH_ADD;
+        if ((path = make(p, kind, path)))
+            path->number = minus || right ? -number : number;
     }
     return path;
 }
@@ -283,15 +295,48 @@ static struct ca_path *parse_path(struct parser *p)
     if (++p->depth > CA_PATH_DEPTH)
         return fail(p, "nested too deeply");
     struct ca_path *path = parse_operand(p);
-    if (path && take_word(p, "as")) {
-        path = make(p, CA_PATH_AS, path);
-        if (path && !(path->name = take_type(p)))
-            path = NULL;
-    } else if (path && take_word(p, "in")) {
-        path = parse_in(p, path);
+    for (bool more = true; path && more;) {
+        if (take_word(p, "as")) {
+            path = make(p, CA_PATH_AS, path);
+            if (path && !(path->name = take_type(p)))
+                path = NULL;
+            path = parse_members(p, path);
+        } else if (take_word(p, "in")) {
+            path = parse_in(p, path);
+        } else if (take_word(p, "demangled")) {
+            path = make(p, CA_PATH_DEMANGLED, path);
+        } else {
+            more = false;
+        }
     }
     p->depth--;
     return path;
+}
+
+/* Nothing may be left; what is most often there by mistake is explained. */
+static void end(struct parser *p)
+{
+    static const struct {
+        const char *sign, *why;
+    } hints[] = {
+        {"==", "a path was expected, not a test: \"==\""},
+        {"!=", "a path was expected, not a test: \"!=\""},
+        {"||", "there is no \"or\" in tests (write two rules)"},
+        {"+", "put brackets around what stands before '+'"},
+        {"-", "put brackets around what stands before '-'"},
+        {".", "put brackets around what stands before '.'"},
+        {"(", "there are no calls"},
+        {"as", "a type is one name (u64, not unsigned long)"},
+    };
+    skip_space(p);
+    if (p->error || !*p->at)
+        return;
+    for (size_t i = 0; i < sizeof(hints) / sizeof(*hints); i++)
+        if (strncmp(p->at, hints[i].sign, strlen(hints[i].sign)) == 0) {
+            fail(p, hints[i].why);
+            return;
+        }
+    fail(p, "not expected");
 }
 
 struct ca_error *ca_path_parse(struct ca_arena *arena, const char *text,
@@ -305,9 +350,7 @@ struct ca_error *ca_path_parse(struct ca_arena *arena, const char *text,
         else if ((ret[*count] = parse_path(&p)))
             ++*count;
     } while (!p.error && take(&p, "|"));
-    skip_space(&p);
-    if (!p.error && *p.at)
-        fail(&p, "not expected");
+    end(&p);
     return p.error;
 }
 
@@ -360,8 +403,6 @@ struct ca_error *ca_path_parse_tests(struct ca_arena *arena, const char *text,
         if (*ret)
             ret = &(*ret)->next;
     } while (!p.error && take(&p, "&&"));
-    skip_space(&p);
-    if (!p.error && *p.at)
-        fail(&p, "not expected");
+    end(&p);
     return p.error;
 }

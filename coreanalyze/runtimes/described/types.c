@@ -164,6 +164,10 @@ static const struct ca_ctype *from_die(struct ca_types *types, Dwarf_Die *die)
     }
     if (!type)
         type = build(types, &real);
+    /* `typedef struct {...} name;` is another struct in each unit: only its name joins them. */
+    if (type && !*type->name && type->kind == CA_CTYPE_STRUCT && dwarf_tag(die) == DW_TAG_typedef &&
+        dwarf_diename(die))
+        ((struct ca_ctype *)type)->name = dwarf_diename(die);
     slot = ca_map_get(&types->by_die, (uintptr_t)real.addr);
     if (slot)
         *slot = (uintptr_t)type;

@@ -19,9 +19,7 @@ static uint32_t task_of(const struct ca_described *self, const struct ca_expr *e
     uint64_t value;
     if (!expr || !expr->bound || !ca_expr_value(expr, scope, &value) || !value)
         return CA_NONE;
-    bool pointer = expr->lvalue || !expr->type || expr->type->kind == CA_CTYPE_POINTER;
-    const uint64_t *slot = ca_map_get(pointer ? &self->by_address : &self->by_number, value);
-    return slot && *slot ? (uint32_t)*slot - 1 : CA_NONE;
+    return ca_described_task_of(self, expr, value);
 }
 
 static int64_t deadline_of(const struct ca_described *self, const struct ca_expr *expr,

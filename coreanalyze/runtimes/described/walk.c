@@ -28,8 +28,26 @@ static const char *bind_tests(struct ca_binder *binder, struct ca_test *test, st
     return why;
 }
 
+/* The head of a ring may be of a type of its own (with a counter behind the links, say): then the
+ * elements are what the link leads to, if that has such a link too. */
+static void head_of_its_own(struct ca_types *types, struct ca_source *source,
+                            const struct ca_ctype *outer)
+{
+    const struct ca_ctype *node = ca_expr_pointee(types, &source->next_link);
+    struct ca_binder binder = {.types = types, .here = node, .outer = outer};
+    struct ca_expr link = source->next_link, item = source->item;
+    source->first_link = source->next_link;
+    if (source->kind == CA_SOURCE_RING && node && node != source->node_type &&
+        node->kind == CA_CTYPE_STRUCT && ca_expr_bind(&binder, &link) &&
+        (!item.text || ca_expr_bind(&binder, &item))) {
+        source->next_link = link;
+        source->node_type = node;
+    }
+}
+
 /* What the elements are, and the links between them. */
-static const char *bind_links(struct ca_types *types, struct ca_source *source, struct where where)
+static const char *bind_links(struct ca_types *types, struct ca_source *source,
+                              const struct ca_ctype *outer, struct where where)
 {
     struct ca_binder binder = {.types = types, .here = source->node_type};
     struct ca_expr *links[] = {&source->next_link, &source->left, &source->right};
@@ -47,7 +65,10 @@ static const char *bind_links(struct ca_types *types, struct ca_source *source, 
     const char *why = NULL;
     for (int i = 0; !why && i < 3; i++)
         why = bind_expr(&binder, links[i], where);
-    return why;
+    if (why)
+        return why;
+    head_of_its_own(types, source, outer);
+    return NULL;
 }
 
 static const char *bind_root(struct ca_types *types, struct ca_source *source,
@@ -94,6 +115,11 @@ static const char *bind_item(struct ca_types *types, struct ca_source *source,
     return NULL;
 }
 
+static const char *type_name(const struct ca_ctype *type)
+{
+    return type && *type->name ? type->name : "untyped";
+}
+
 const char *ca_walk_bind(struct ca_types *types, struct ca_source *source,
                          const struct ca_ctype *outer, unsigned *line, const char **key)
 {
@@ -109,13 +135,20 @@ const char *ca_walk_bind(struct ca_types *types, struct ca_source *source,
     } else {
         why = bind_root(types, source, outer, where);
         if (!why)
-            why = bind_links(types, source, where);
+            why = bind_links(types, source, outer, where);
         if (!why)
             why = bind_item(types, source, outer, where);
     }
     struct ca_binder binder = {.types = types, .here = source->item_type, .outer = outer};
-    if (!why)
-        why = bind_tests(&binder, source->where, where);
+    if (!why && (why = bind_tests(&binder, source->where, where)) && source->item.text) {
+        const char *element = type_name(source->node_type), *item = type_name(source->item_type);
+        const char *text = ca_arena_printf(
+            types->arena,
+            "%s; tests are on the item (%s), not on the element (%s): for those, put "
+            "\"{one: ...}\" into \"each\" instead of \"item\"",
+            why, item, element);
+        why = text ? text : why;
+    }
     for (struct ca_source *each = source->each; !why && each; each = each->next) {
         why = ca_walk_bind(types, each, source->item_type, line, key);
         if (why && each->optional) {
@@ -132,6 +165,7 @@ struct walk {
     struct ca_source *source;
     struct ca_scope scope; /* here: the element */
     uint64_t container;    /* '.' of the root */
+    const struct ca_scope *outer;
     ca_walk_fn *fn;
     void *arg;
 };
@@ -200,18 +234,26 @@ static bool spent(const struct walk *walk)
     return true;
 }
 
+/* What stands for NULL, where `end` says so: the sentinel of a tree, a list's last link. */
+static uint64_t sentinel(const struct walk *walk)
+{
+    uint64_t end;
+    return walk->source->end.bound && ca_expr_address(&walk->source->end, walk->outer, &end) ? end
+                                                                                             : 0;
+}
+
 /* Rings and lists. Brent's way to notice a cycle that does not come back to the start. */
 static bool walk_links(struct walk *walk, uint64_t start)
 {
     struct ca_source *source = walk->source;
     uint64_t at = start, stop = 0, mark = 0, steps = 0, power = 64;
-    if (source->kind != CA_SOURCE_LIST)
-        stop = start;
-    if (source->kind == CA_SOURCE_RING && !follow(walk, &source->next_link, start, &at)) {
+    bool list = source->kind == CA_SOURCE_LIST;
+    stop = list ? sentinel(walk) : start;
+    if (source->kind == CA_SOURCE_RING && !follow(walk, &source->first_link, start, &at)) {
         broke(source, start, "the head is not in memory");
         return true;
     }
-    if (source->kind == CA_SOURCE_RING && at == stop)
+    if (source->kind != CA_SOURCE_CYCLE && at == stop)
         return true;
     while (at && !spent(walk)) {
         if (at == mark) {
@@ -237,7 +279,7 @@ static bool walk_links(struct walk *walk, uint64_t start)
         if (stop && at == stop)
             return true;
     }
-    if (stop && !at)
+    if (stop && !at && !list)
         broke(source, 0, "the ring is open: a link is NULL");
     return true;
 }
@@ -246,12 +288,13 @@ static bool walk_tree(struct walk *walk, uint64_t root)
 {
     struct ca_source *source = walk->source;
     struct ca_map seen = {0};
+    uint64_t end = sentinel(walk);
     CA_VEC(uint64_t) open = {0};
     bool ok = ca_vec_push(&open, root);
     while (ok && open.len && !spent(walk)) {
         uint64_t at = open.data[--open.len], child;
         bool fresh;
-        if (!at)
+        if (!at || at == end)
             continue;
         if (!ca_map_put(&seen, at, &fresh) || seen.len > CA_WALK_LIMIT) {
             broke(source, at, "too many elements");
@@ -316,7 +359,7 @@ static bool walk_here(struct ca_source *source, const struct ca_scope *scope, ca
                       void *arg)
 {
     uint64_t start;
-    struct walk walk = {source, *scope, scope->here, fn, arg};
+    struct walk walk = {source, *scope, scope->here, scope, fn, arg};
     source->walks++;
     if (source->kind == CA_SOURCE_SCAN)
         return ca_walk_scan(source, scope, fn, arg);
