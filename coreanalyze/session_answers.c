@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analysis/circle.h"
 #include "base/mapped.h"
 #include "session.h"
 
@@ -348,18 +349,26 @@ size_t ca_session_group_count(const struct ca_session *session)
     return session->groups.list.len;
 }
 
-static bool fill_evidence(struct ca_session *session, const struct ca_group *group,
-                          struct ca_group_info *ret)
+static bool keep_evidence(struct ca_session *session, const struct ca_evidence *list, size_t count)
 {
     session->evidence.len = 0;
-    for (size_t i = 0; i < group->evidence_count; i++) {
-        const struct ca_evidence *one = &session->groups.evidence.data[group->first_evidence + i];
+    for (size_t i = 0; i < count; i++) {
+        const struct ca_evidence *one = &list[i];
         struct ca_evidence_info info = {one->kind, one->has_address, one->address, "", one->text};
         if (one->task != CA_NONE)
             ca_session_format_id(session, task_at(session, one->task), info.task);
         if (!ca_vec_push(&session->evidence, info))
             return false;
     }
+    return true;
+}
+
+static bool fill_evidence(struct ca_session *session, const struct ca_group *group,
+                          struct ca_group_info *ret)
+{
+    const struct ca_evidence *list = session->groups.evidence.data;
+    if (!keep_evidence(session, list ? list + group->first_evidence : NULL, group->evidence_count))
+        return false;
     ret->evidence = session->evidence.data;
     ret->evidence_count = session->evidence.len;
     return true;
@@ -426,6 +435,15 @@ struct ca_error *ca_session_explain(struct ca_session *session, size_t i,
     if (task->group != CA_NONE && ca_session_group(session, task->group, &group)) {
         ret->evidence = group.evidence;
         ret->evidence_count = group.evidence_count;
+    }
+    if (task->verdict == CA_VERDICT_LEAKED && task->proof == CA_PROOF_DEADLOCK) {
+        /* A task's own circle, not that of the group's first. */
+        struct ca_evidence list[CA_CIRCLE_EVIDENCE];
+        size_t count = ca_circle_evidence(&session->tasks, (uint32_t)i, list);
+        if (!count || !keep_evidence(session, list, count))
+            return &ca_error_nomem;
+        ret->evidence = session->evidence.data;
+        ret->evidence_count = session->evidence.len;
     }
     struct ca_prover *prover = ca_proof_of(&session->provers, task);
     if (!prover || task->verdict == CA_VERDICT_LEAKED || task->verdict == CA_VERDICT_SYSTEM)

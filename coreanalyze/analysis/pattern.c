@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "analysis/circle.h"
+
 static const struct ca_task *first_of(const struct ca_group *group, const struct ca_tasks *tasks,
                                       const struct ca_groups *groups)
 {
@@ -232,6 +234,17 @@ static bool add_waits(struct ca_groups *groups, struct ca_group *group, struct c
     return true;
 }
 
+static bool add_circle(struct ca_groups *groups, struct ca_group *group, struct ca_tasks *tasks,
+                       uint32_t task)
+{
+    struct ca_evidence list[CA_CIRCLE_EVIDENCE];
+    size_t count = ca_circle_evidence(tasks, task, list);
+    for (size_t i = 0; i < count; i++)
+        if (!add(groups, group, list[i].kind, list[i].text, list[i].address, list[i].task))
+            return false;
+    return count != 0;
+}
+
 bool ca_pattern_evidence(struct ca_groups *groups, size_t index, struct ca_tasks *tasks,
                          int64_t shared)
 {
@@ -243,15 +256,12 @@ bool ca_pattern_evidence(struct ca_groups *groups, size_t index, struct ca_tasks
     group->evidence_count = 0;
     if (group->verdict != CA_VERDICT_LEAKED || !wait)
         return true;
+    if (group->proof == CA_PROOF_DEADLOCK)
+        return add_circle(groups, group, tasks, task);
     if (!add_waits(groups, group, tasks, wait, task))
         return false;
     bool never = wait->kind == CA_WAIT_NOTHING ||
                  (wait->kind == CA_WAIT_CHANNEL && wait->has_address && !wait->channel.address);
-    if (group->proof == CA_PROOF_DEADLOCK)
-        return add(groups, group, "deadlock",
-                   ca_strings_printf(strings, "who holds it waits, without a time limit, for what "
-                                              "only the others of the circle can release"),
-                   0, CA_NONE);
     if (!never &&
         !add(groups, group, "unreachable",
              ca_strings_printf(strings, "nothing that can still act reaches it: no task that can "

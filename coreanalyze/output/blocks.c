@@ -9,8 +9,11 @@ void ca_block_place(struct ca_buf *buf, const struct ca_paths *paths, const char
     size_t start = buf->len;
     ca_words_place(&where, paths, file, line);
     int room = width - LABEL_WIDTH - 2 - (int)where.len;
-    ca_words_function(buf, function, room < 24 ? 24 : room);
-    if (where.len) {
+    if (function || !where.len)
+        ca_words_function(buf, function, room < 24 ? 24 : room);
+    if (where.len && !function) {
+        ca_buf_add(buf, where.data, where.len);
+    } else if (where.len) {
         int pad = PLACE_COLUMN - (int)(buf->len - start);
         if (pad < 2 || LABEL_WIDTH + PLACE_COLUMN + (int)where.len > width)
             pad = 2;
@@ -29,6 +32,17 @@ void ca_block_line(struct ca_buf *buf, const char *label, const char *text)
     ca_words_label(buf, label);
     ca_words_clean(buf, text);
     ca_buf_putc(buf, '\n');
+}
+
+void ca_block_evidence(struct ca_buf *buf, const struct ca_evidence_info *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ca_words_label(buf, i ? "" : "because");
+        ca_words_clean(buf, list[i].text);
+        if (!strcmp(list[i].kind, "owner") && list[i].task[0])
+            ca_buf_printf(buf, " %s", list[i].task);
+        ca_buf_putc(buf, '\n');
+    }
 }
 
 /* What "unreachable" means, where there is something that could be reached. */

@@ -64,8 +64,7 @@ static void why_in_words(struct ca_buf *buf, const struct ca_output *output,
     }
     ca_block_waiting_for(buf, &task->waiting_for, why->evidence_count ? NULL : task->proof,
                          SIZE_MAX);
-    for (size_t i = 0; i < why->evidence_count; i++)
-        ca_block_line(buf, i ? "" : "because", why->evidence[i].text);
+    ca_block_evidence(buf, why->evidence, why->evidence_count);
     path(buf, why->path, why->path_count);
     ca_words_gaps(buf, output->session, output->request->full);
     ca_block_next(buf, output->request, "task", task->id);

@@ -202,8 +202,7 @@ static struct ca_error *block(struct ca_buf *buf, const struct ca_output *output
         error = ca_session_task(output->session, group.members[0], &member);
     if (error)
         return error;
-    for (size_t i = 0; i < group.evidence_count; i++)
-        ca_block_line(buf, i ? "" : "because", group.evidence[i].text);
+    ca_block_evidence(buf, group.evidence, group.evidence_count);
     holds(buf, &group);
     if (group.pattern) {
         ca_words_label(buf, "pattern");

@@ -32,8 +32,9 @@ static void place(struct ca_buf cells[2], const char *function, const char *file
 {
     static const struct ca_paths none;
     const char *slash = file ? strrchr(file, '/') : NULL;
-    ca_words_function(&cells[0], function, INT_MAX);
-    ca_words_place(&cells[1], &none, slash ? slash + 1 : file, line);
+    if (function || !file)
+        ca_words_function(&cells[0], function, INT_MAX);
+    ca_words_place(&cells[!function && file ? 0 : 1], &none, slash ? slash + 1 : file, line);
 }
 
 static void fill(struct ca_buf cells[CELLS], const struct ca_task_info *task)
