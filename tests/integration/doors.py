@@ -73,10 +73,16 @@ class Frozen:
         return json.loads(done.stdout)
 
     def by_gdb(self, words, setup):
-        out = self.folder / "gdb.json"
-        said = gdb(*setup, f"pipe leaks {' '.join(words)} --format json | cat >{out}")
-        assert out.exists() and out.read_text(), said
-        return json.loads(out.read_text())
+        return self.all_by_gdb([words], setup)[0]
+
+    def all_by_gdb(self, calls, setup):
+        """The documents of several calls, of one gdb."""
+        outs = [self.folder / f"gdb{i}.json" for i in range(len(calls))]
+        said = gdb(*setup, *(f"pipe leaks {' '.join(words)} --format json | cat >{out}"
+                             for words, out in zip(calls, outs)))
+        for out in outs:
+            assert out.exists() and out.read_text(), said
+        return [json.loads(out.read_text()) for out in outs]
 
     def in_core(self):
         return [f"file {self.binary}", f"core-file {self.core}"]
@@ -85,9 +91,13 @@ class Frozen:
         return [f"file {self.binary}", f"attach {self.pid}"]
 
     def by_lldb(self, words, setup):
-        line = f"leaks {' '.join(words)} --format json"
-        said = lldb(*setup, line)
-        return json_in(said, "(lldb) " + line)
+        return self.all_by_lldb([words], setup)[0]
+
+    @staticmethod
+    def all_by_lldb(calls, setup):
+        lines = [f"leaks {' '.join(words)} --format json" for words in calls]
+        said = lldb(*setup, *lines)
+        return [json_in(said, "(lldb) " + line) for line in lines]
 
     def lldb_core(self):
         return [f"target create {self.binary} -c {self.core}"]

@@ -476,7 +476,9 @@ struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_task
     if (!number_tasks(self, tasks))
         return &ca_error_nomem;
     find_on_stacks(self, tasks);
-    if (self->now == CA_UNKNOWN && self->description.now_latest)
+    /* A core was taken soon after what it tells of; a process may have stood still for long. */
+    if (self->now == CA_UNKNOWN && self->description.now_latest &&
+        runtime->context.target->kind == CA_TARGET_CORE)
         self->now = self->latest;
     for (size_t i = 0; i < kept; i++)
         finish_task(self, tasks, self->first + (uint32_t)i, self->found.data[i].source);
