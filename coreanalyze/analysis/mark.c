@@ -192,7 +192,7 @@ static inline void arrive(struct ca_mark *mark, const struct ca_place *place, ui
     if (mark->bits[number / 64] & bit)
         return;
     if (__builtin_expect(!region_in_use(region, place->slot), 0)) {
-        if (exact && mark->astray++ == 0)
+        if (exact && !mark->doubting && mark->astray++ == 0)
             mark->astray_at = address;
         return;
     }
@@ -241,11 +241,25 @@ void ca_mark_values(struct ca_mark *mark, const uint64_t *values, size_t count, 
         mark_batch(mark, values + i, count - i < BATCH ? count - i : BATCH, exact);
 }
 
+static void keep_doubtful(struct ca_mark *mark, const struct ca_word *words, size_t count)
+{
+    struct ca_place place;
+    for (size_t i = 0; i < count; i++)
+        if (ca_mark_find(mark, words[i].value, &place) &&
+            !ca_mark_bit(mark->bits, ca_mark_number(mark, &place)) &&
+            !ca_vec_push(&mark->doubtful, words[i].value))
+            mark->failed = true;
+}
+
 static void sink_add(void *arg, const struct ca_root *root, const struct ca_word *words,
                      size_t count)
 {
     struct ca_mark *mark = arg;
     uint64_t values[BATCH];
+    if (!root->exact && !mark->doubting) {
+        keep_doubtful(mark, words, count);
+        return;
+    }
     for (size_t i = 0; i < count;) {
         size_t n = 0;
         while (n < BATCH && i < count)
@@ -257,6 +271,16 @@ static void sink_add(void *arg, const struct ca_root *root, const struct ca_word
 struct ca_root_sink ca_mark_sink(struct ca_mark *mark)
 {
     return (struct ca_root_sink){.add = sink_add, .arg = mark};
+}
+
+bool ca_mark_doubtful(struct ca_mark *mark)
+{
+    if (mark->doubtful.len == 0)
+        return false;
+    mark->doubting = true;
+    ca_mark_values(mark, mark->doubtful.data, mark->doubtful.len, false);
+    mark->doubtful.len = 0;
+    return true;
 }
 
 void ca_mark_only(struct ca_mark *mark, uint64_t address)
@@ -414,5 +438,6 @@ void ca_mark_deinit(struct ca_mark *mark)
     ca_vec_deinit(&mark->parts);
     ca_vec_deinit(&mark->tasks);
     ca_vec_deinit(&mark->specials);
+    ca_vec_deinit(&mark->doubtful);
     *mark = (struct ca_mark){0};
 }

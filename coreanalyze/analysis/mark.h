@@ -55,6 +55,8 @@ struct ca_mark {
     CA_VEC(struct ca_part) parts; /* of objects so large that they are scanned piecemeal */
     CA_VEC(uint32_t) tasks;       /* woken, in the order in which they were */
     CA_VEC(uint32_t) specials;    /* whose object was reached */
+    CA_VEC(uint64_t) doubtful;    /* words that only look like pointers, kept for the last */
+    bool doubting;                /* from here on, objects may be dead ones */
     bool deaf;                    /* watches are not heard: opaque objects are followed */
     bool failed;                  /* no memory */
     uint64_t astray;              /* exact pointers that led to free slots */
@@ -88,12 +90,16 @@ void ca_mark_opaque(struct ca_mark *mark, uint64_t address);
 
 /* Marks what these point at and remembers it as work. */
 void ca_mark_values(struct ca_mark *mark, const uint64_t *values, size_t count, bool exact);
-/* A sink that does the same. */
+/* A sink that does the same, but keeps words that only look like pointers for ca_mark_doubtful. */
 struct ca_root_sink ca_mark_sink(struct ca_mark *mark);
 /* Marks one object without following it. */
 void ca_mark_only(struct ca_mark *mark, uint64_t address);
 /* Follows an object without marking it. */
 void ca_mark_follow(struct ca_mark *mark, uint64_t address);
+/* Marks what was kept, if anything was. Such a word may be stale and lead to an object that is dead
+ * and not yet swept, whose own pointers lead to what has been freed since: from here on that is no
+ * damage. */
+bool ca_mark_doubtful(struct ca_mark *mark);
 /* Does all the work there is. */
 void ca_mark_drain(struct ca_mark *mark);
 

@@ -95,7 +95,7 @@ static void settle(struct ca_prover *prover)
                 expect_task(prover, mark->tasks.data[mark->tasks.len - AHEAD]);
             prover->status[task] = CA_PROVER_WOKEN;
             mark_task(prover, task);
-        } else {
+        } else if (!ca_mark_doubtful(mark)) {
             return;
         }
     }
@@ -157,6 +157,8 @@ static struct ca_error *mark_the_rest(struct ca_prover *prover)
             mark_task(prover, (uint32_t)i);
             ca_mark_drain(mark);
         }
+    if (ca_mark_doubtful(mark))
+        ca_mark_drain(mark);
     mark->deaf = false;
     mark->bits = live;
     mark->marked = marked;

@@ -1,15 +1,25 @@
-// Fates starts goroutines that wait, each labelled by what it is certain to become, and then dies.
+// Fates starts goroutines that wait, each labelled by what it is certain to become, and then dies,
+// or shows it.
 //
-//	fates SEED COUNT
+//	fates SEED COUNT         panics: the core is to be looked at
+//	fates SEED COUNT DELAY   prints "ready", acts from DELAY after its start on, prints "moved ID"
+//	                         for each goroutine that runs again, "end" after another second
 //
 // fate=moves: something that can still act holds what it waits for, through a random chain of
-// objects and of other waiting goroutines. fate=lost: nothing does.
+// objects and of other waiting goroutines. fate=lost: nothing does. fate=any: left open.
+//
+// What a goroutine waits for travels as a parcel: an object, wrapped into others, and how to get
+// it out and end the wait. The ways to wait are in waits.go, to wrap in wraps.go, to hold a parcel
+// while one waits oneself in holds.go, to act later in actors.go; newer versions of Go add theirs.
 package main
 
 import (
+	"bytes"
 	"context"
 	"math/rand"
 	"os"
+	"path/filepath"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
@@ -18,177 +28,134 @@ import (
 	"time"
 )
 
-type small struct {
-	_ int
-	x any
-}
-
-type large struct {
-	_ [100]int
-	x [7]any
-}
-
-type huge struct {
-	_ [5000]int
-	x any
-}
-
-type list struct {
+type parcel struct {
 	x    any
-	next *list
+	open []func(any) any // the innermost wrap first; these hold nothing
+	wake func(any)       // likewise
 }
 
-var registry []any // a global
-var plain map[int]any
+func (p parcel) deliver() {
+	x := p.x
+	for i := len(p.open) - 1; i >= 0; i-- {
+		x = p.open[i](x)
+	}
+	p.wake(x)
+}
 
-// wrap puts x into an object of a random kind, so that only that object leads to it.
-func wrap(r *rand.Rand, x any) any {
-	switch r.Intn(10) {
-	case 0:
-		return &small{x: x}
-	case 1:
-		l := new(large)
-		l.x[r.Intn(len(l.x))] = x
-		return l
-	case 2:
-		return &huge{x: x}
-	case 3:
-		return map[int]any{r.Int(): x, 2: 3}
-	case 4:
-		s := make([]any, 1+r.Intn(2000))
-		s[r.Intn(len(s))] = x
-		return s
-	case 5:
-		return func() any { return x }
-	case 6:
-		c := make(chan any, 3)
-		c <- x
-		return c
-	case 7:
-		var head *list
-		for i := 0; i < 20; i++ {
-			head = &list{next: head}
-			if i == 7 {
-				head.x = x
-			}
-		}
-		return head
-	case 8:
-		return [3]any{nil, x, 1}
-	default:
-		return &small{x: &[]any{1, x}}
+var (
+	started = time.Now()
+	delay   = time.Hour
+	live    bool
+	output  sync.Mutex
+	end     string // by whom the chain that is being made will be set in motion: a source line
+)
+
+// later is when actors act.
+func later() time.Duration {
+	if left := delay - time.Since(started); left > 0 {
+		return left
+	}
+	return time.Millisecond
+}
+
+func isLater() bool { return time.Since(started) > delay }
+
+func id() string {
+	var b [64]byte
+	return string(bytes.Fields(b[:runtime.Stack(b[:], false)])[1])
+}
+
+func moved(id string) {
+	if live {
+		output.Lock()
+		os.Stdout.WriteString("moved " + id + "\n")
+		output.Unlock()
 	}
 }
 
-func wraps(r *rand.Rand, x any) any {
-	for n := r.Intn(5); n >= 0; n-- {
-		x = wrap(r, x)
-	}
-	return x
+// help starts a goroutine that certainly ends when the one that calls it goes on.
+func help(f func()) {
+	go func() {
+		me := id()
+		f()
+		moved(me)
+	}()
 }
 
-// waiter makes what a goroutine waits for, and the wait itself.
-func waiter(r *rand.Rand) (object any, wait func()) {
-	switch r.Intn(8) {
-	case 0:
-		c := make(chan int)
-		return c, func() { c <- 1 }
-	case 1:
-		c := make(chan *int, r.Intn(3))
-		return c, func() { <-c }
-	case 2:
-		c, d := make(chan int), make(chan string)
-		return []any{c, d}[r.Intn(2)], func() {
-			select {
-			case <-c:
-			case d <- "":
-			}
-		}
-	case 3:
-		m := new(sync.Mutex)
-		m.Lock()
-		return m, m.Lock
-	case 4:
-		m := new(sync.RWMutex)
-		m.Lock()
-		return m, m.RLock
-	case 5:
-		w := new(sync.WaitGroup)
-		w.Add(1)
-		return w, w.Wait
-	case 6:
-		c := sync.NewCond(new(sync.Mutex))
-		return c, func() { c.L.Lock(); c.Wait() }
-	default:
-		s := &struct {
-			pad [9]int
-			m   sync.Mutex
-			c   chan int
-		}{c: make(chan int)}
-		s.m.Lock()
-		return s, s.m.Lock
-	}
+// begin starts a labelled goroutine.
+func begin(fate, kind string, f func()) {
+	go pprof.Do(context.Background(), pprof.Labels("fate", fate, "kind", kind, "end", end),
+		func(context.Context) { f() })
 }
 
-// hold waits and has x in its hands meanwhile.
-func hold(wait func(), x any) {
-	wait()
-	runtime.KeepAlive(x)
-}
-
-func label(fate string, f func()) {
-	go pprof.Do(context.Background(), pprof.Labels("fate", fate), func(context.Context) { f() })
-}
-
-// anchor gives x to something that can act.
-func anchor(r *rand.Rand, x any) {
-	switch r.Intn(6) {
-	case 0:
-		registry = append(registry, x)
-	case 1:
-		plain[len(plain)] = x
-	case 2:
-		label("moves", func() { hold(func() { time.Sleep(time.Hour) }, x) })
-	case 3:
-		time.AfterFunc(time.Hour, func() { runtime.KeepAlive(x) })
-	case 4:
-		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
-		label("moves", func() { hold(func() { <-ctx.Done(); cancel() }, x) })
-	default:
-		label("moves", func() {
-			hold(func() {
-				select {
-				case <-time.After(time.Hour):
-				case <-make(chan int):
-				}
-			}, x)
+// wait starts a goroutine that waits and holds p meanwhile, if any, to deliver it then.
+func wait(r *rand.Rand, fate string, w waiting, p *parcel) {
+	block := w.block
+	if p == nil {
+		begin(fate, w.kind, func() {
+			me := id()
+			block()
+			moved(me)
 		})
+		return
 	}
+	i := r.Intn(len(holds))
+	held := *p
+	kind := w.kind + " holds " + holds[i].kind
+	hold := holds[i].hold
+	begin(fate, kind, func() {
+		me := id()
+		hold(func() { block(); moved(me) }, held)
+	})
+}
+
+func wrapped(r *rand.Rand, p parcel) parcel {
+	for n := r.Intn(5); n >= 0; n-- {
+		x, open := wraps[r.Intn(len(wraps))](r, p.x)
+		p = parcel{x, append(p.open[:len(p.open):len(p.open)], open), p.wake}
+	}
+	return p
 }
 
 func gadget(r *rand.Rand) {
-	fate := "lost"
+	fate, actor := "lost", actors[r.Intn(len(actors))]
+	end = ""
 	if r.Intn(2) == 0 {
 		fate = "moves"
+		at := runtime.FuncForPC(reflect.ValueOf(actor).Pointer())
+		file, line := at.FileLine(at.Entry())
+		end = filepath.Base(file) + ":" + strconv.Itoa(line)
 	}
-	object, wait := waiter(r)
-	w := wait
-	label(fate, func() { hold(w, nil) })
-	x := wraps(r, object)
+	w := waits[r.Intn(len(waits))](r, fate)
+	wait(r, fate, w, nil)
+	p := wrapped(r, parcel{x: w.object, wake: w.wake})
 	for n := r.Intn(4); n > 0; n-- {
-		next, wait := waiter(r)
-		held := x
-		w := wait
-		label(fate, func() { hold(w, held) })
-		x = wraps(r, next)
+		w := waits[r.Intn(len(waits))](r, fate)
+		wait(r, fate, w, &p)
+		p = wrapped(r, parcel{x: w.object, wake: w.wake})
 	}
 	if fate == "moves" {
-		anchor(r, x)
+		actor(r, p)
+	} else if r.Intn(4) == 0 {
+		abandon(r, p)
 	}
 }
 
+// abandon lets only goroutines that never run again hold p.
+func abandon(r *rand.Rand, p parcel) {
+	w := waiting{kind: "nil channel", block: func() { <-(chan int)(nil) }}
+	switch r.Intn(3) {
+	case 1:
+		w = waiting{kind: "empty select", block: func() { select {} }}
+	case 2:
+		c := make(chan parcel)
+		w = waiting{kind: "its own channel", block: func() { <-c }}
+	}
+	wait(r, "lost", w, &p)
+}
+
 //go:noinline
-func clear(n int) int {
+func wipe(n int) int {
 	var a [4096]int
 	for i := range a {
 		a[i] = n
@@ -196,30 +163,49 @@ func clear(n int) int {
 	return a[n%len(a)]
 }
 
+func spin(seed int64) {
+	for j := seed; ; j++ {
+		r := rand.New(rand.NewSource(j))
+		wrapped(r, parcel{x: j})
+	}
+}
+
 func main() {
 	seed, _ := strconv.ParseInt(os.Args[1], 10, 64)
 	count, _ := strconv.Atoi(os.Args[2])
+	if len(os.Args) > 3 {
+		delay, _ = time.ParseDuration(os.Args[3])
+		live = true
+	}
 	r := rand.New(rand.NewSource(seed))
-	plain = map[int]any{}
+	prepare()
 	for i := 0; i < count; i++ {
 		gadget(r)
 		if r.Intn(20) == 0 {
 			runtime.GC()
 		}
 	}
-	clear(1)
-	time.Sleep(100 * time.Millisecond)
+	wipe(1)
+	time.Sleep(50 * time.Millisecond)
 	if r.Intn(2) == 0 {
 		runtime.GC()
 	}
 	for i := r.Intn(3); i > 0; i-- {
-		go func() {
-			for j := 0; ; j++ {
-				_ = wraps(rand.New(rand.NewSource(int64(j))), j)
-			}
-		}()
+		go spin(int64(i))
 	}
 	time.Sleep(10 * time.Millisecond)
+	if live {
+		os.Stdout.WriteString("ready\n")
+		time.Sleep(later())
+		act()
+		os.Stdout.WriteString("end\n")
+		return
+	}
+	for i := r.Intn(4); i > 0; i-- {
+		w := waits[r.Intn(len(waits))](r, "moves")
+		wait(r, "moves", w, nil)
+		go wrapped(r, parcel{x: w.object, wake: w.wake}).deliver()
+	}
 	debug.SetTraceback("crash")
 	panic("enough")
 }

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"io"
+	"math/rand"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+var (
+	registry  []parcel // globals of all kinds, delivered by act
+	plain     map[int]*parcel
+	word      atomic.Value
+	table     [8]*parcel
+	inner     struct{ deep struct{ list *node } }
+	functions []func()
+	callbacks sync.Map
+	mutex     sync.Mutex
+	changed   = sync.NewCond(&mutex)
+	acted     bool
+	closing   = make(chan struct{})
+	signals   = make(chan os.Signal, 1)
+)
+
+func prepare() {
+	plain = map[int]*parcel{}
+	signal.Notify(signals, syscall.SIGUSR2)
+}
+
+// act does with the globals what their owners would do some time.
+func act() {
+	for _, p := range registry {
+		p.deliver()
+	}
+	for _, p := range plain {
+		p.deliver()
+	}
+	for _, p := range table {
+		if p != nil {
+			p.deliver()
+		}
+	}
+	for at := inner.deep.list; at != nil; at = at.next {
+		at.x.(parcel).deliver()
+	}
+	for _, f := range functions {
+		f()
+	}
+	if p, ok := word.Load().(*parcel); ok {
+		p.deliver()
+	}
+	callbacks.Range(func(_, f any) bool { f.(func())(); return true })
+	mutex.Lock()
+	acted = true
+	changed.Broadcast()
+	mutex.Unlock()
+	close(closing)
+	syscall.Kill(os.Getpid(), syscall.SIGUSR2)
+	for i := 0; i < 10; i++ {
+		runtime.GC() // for what happens to lost objects
+		time.Sleep(60 * time.Millisecond)
+	}
+}
+
+// actor starts a goroutine that delivers p once block ends, which something outside sees to.
+func actor(r *rand.Rand, kind string, block func(), p parcel) {
+	wait(r, "moves", waiting{kind: kind, block: block}, &p)
+}
+
+// actors give p to something that can act.
+var actors = []func(r *rand.Rand, p parcel){
+	func(r *rand.Rand, p parcel) { registry = append(registry, p) },
+	func(r *rand.Rand, p parcel) { plain[len(plain)] = &p },
+	func(r *rand.Rand, p parcel) { functions = append(functions, p.deliver) },
+	func(r *rand.Rand, p parcel) { functions = append(functions, func() { p.deliver() }) },
+	func(r *rand.Rand, p parcel) { inner.deep.list = &node{p, inner.deep.list} },
+	func(r *rand.Rand, p parcel) {
+		if i := r.Intn(8); table[i] == nil {
+			table[i] = &p
+			return
+		}
+		registry = append(registry, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		if word.Load() == nil {
+			word.Store(&p)
+			return
+		}
+		registry = append(registry, p)
+	},
+	func(r *rand.Rand, p parcel) { callbacks.Store(r.Int(), p.deliver) },
+	func(r *rand.Rand, p parcel) {
+		f := func() { p.deliver() }
+		forkers = append(forkers, f)
+		functions = append(functions, func() { forkers[0]() })
+		if len(forkers) > 1 { // only the first is called by another
+			functions[len(functions)-1] = f
+		}
+	},
+	func(r *rand.Rand, p parcel) {
+		actor(r, "sleep", func() { time.Sleep(later()) }, p)
+	},
+	func(r *rand.Rand, p parcel) { time.AfterFunc(later(), p.deliver) },
+	func(r *rand.Rand, p parcel) { time.AfterFunc(later(), func() { p.deliver() }) },
+	func(r *rand.Rand, p parcel) {
+		actor(r, "time.After", func() { <-time.After(later()) }, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		actor(r, "select with time.After", func() {
+			select {
+			case <-time.After(later()):
+			case <-make(chan int):
+			}
+		}, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		actor(r, "ticker", func() {
+			t := time.NewTicker(later())
+			defer t.Stop()
+			<-t.C
+		}, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		actor(r, "reset timer", func() {
+			t := time.NewTimer(time.Hour * 30)
+			t.Reset(later())
+			<-t.C
+		}, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		ctx, cancel := context.WithTimeout(context.Background(), later())
+		actor(r, "timeout", func() { <-ctx.Done(); cancel() }, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		above, cancel := context.WithTimeout(context.Background(), later())
+		ctx, other := context.WithCancel(context.WithValue(above, &end, above))
+		actor(r, "timeout above", func() {
+			select {
+			case <-ctx.Done():
+			case <-make(chan int):
+			}
+			cancel()
+			other()
+		}, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		actor(r, "global channel", func() { <-closing }, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		actor(r, "global condition", func() {
+			mutex.Lock()
+			for !acted {
+				changed.Wait()
+			}
+			mutex.Unlock()
+		}, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		in, out, err := os.Pipe()
+		if err != nil {
+			registry = append(registry, p)
+			return
+		}
+		time.AfterFunc(later(), func() { out.Close() })
+		actor(r, "pipe", func() { in.Read(make([]byte, 1)) }, p)
+	},
+	func(r *rand.Rand, p parcel) { // a system call that blocks its thread
+		var two [2]int
+		if pipes.Add(1) > 20 || syscall.Pipe(two[:]) != nil {
+			registry = append(registry, p)
+			return
+		}
+		time.AfterFunc(later(), func() { syscall.Close(two[1]) })
+		actor(r, "system call", func() { syscall.Read(two[0], make([]byte, 1)) }, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			registry = append(registry, p)
+			return
+		}
+		switch r.Intn(3) {
+		case 0:
+			listener.(*net.TCPListener).SetDeadline(started.Add(delay))
+		case 1:
+			time.AfterFunc(later(), func() { net.Dial("tcp", listener.Addr().String()) })
+		default:
+			time.AfterFunc(later(), func() { listener.Close() })
+		}
+		actor(r, "accept", func() { listener.Accept() }, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			registry = append(registry, p)
+			return
+		}
+		connection, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			registry = append(registry, p)
+			return
+		}
+		connection.SetReadDeadline(started.Add(delay))
+		actor(r, "connection", func() { io.Copy(io.Discard, connection); listener.Close() }, p)
+	},
+	func(r *rand.Rand, p parcel) { // a child
+		if pipes.Add(1) > 20 || r.Intn(4) != 0 {
+			registry = append(registry, p)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), later())
+		command := exec.CommandContext(ctx, "sleep", "30")
+		if !live {
+			command = exec.CommandContext(ctx, "sleep", "1")
+		}
+		if r.Intn(2) == 0 {
+			command.Stdout = new(writer)
+		}
+		if command.Start() != nil {
+			registry = append(registry, p)
+		}
+		actor(r, "child", func() { command.Wait(); cancel() }, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		if pipes.Add(1) > 1000 {
+			return
+		}
+		functions = append(functions, func() { signals <- syscall.SIGUSR2 })
+		actor(r, "signal", func() { <-signals }, p)
+	},
+	func(r *rand.Rand, p parcel) { // runs, and never stops
+		if pipes.Add(6) > 30 {
+			registry = append(registry, p)
+			return
+		}
+		actor(r, "running", func() {
+			for n := 0; !isLater(); n++ {
+				if n%1000 == 0 {
+					time.Sleep(10 * time.Microsecond)
+				}
+			}
+		}, p)
+	},
+	func(r *rand.Rand, p parcel) { // runs without a safe point of its own
+		if pipes.Add(6) > 30 {
+			registry = append(registry, p)
+			return
+		}
+		actor(r, "tight loop", func() {
+			for !isLater() {
+				for i := 0; i < 1e6; i++ {
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}, p)
+	},
+	func(r *rand.Rand, p parcel) {
+		actor(r, "runnable", func() {
+			for !isLater() {
+				time.Sleep(time.Millisecond)
+			}
+		}, p)
+	},
+	func(r *rand.Rand, p parcel) { // runs once the object is lost
+		s := &small{x: p}
+		runtime.SetFinalizer(s, func(s *small) { s.x.(parcel).deliver() })
+	},
+	func(r *rand.Rand, p parcel) {
+		runtime.SetFinalizer(&huge{}, func(*huge) { p.deliver() })
+	},
+	func(r *rand.Rand, p parcel) { // lost one after the other
+		s := &small{x: p}
+		runtime.SetFinalizer(s, func(s *small) { s.x.(parcel).deliver() })
+		runtime.SetFinalizer(&large{x: [7]any{s}}, func(*large) {})
+	},
+	func(r *rand.Rand, p parcel) { // held by a global while its finalizer waits
+		s := &small{x: 1}
+		runtime.SetFinalizer(s, func(*small) { p.deliver() })
+		functions = append(functions, func() { runtime.KeepAlive(s); s = nil })
+	},
+	func(r *rand.Rand, p parcel) {
+		out := &closer{p}
+		in, other := io.Pipe()
+		go func() { time.Sleep(later()); other.CloseWithError(io.EOF) }()
+		go func() { defer out.Close(); io.Copy(io.Discard, in) }()
+	},
+	func(r *rand.Rand, p parcel) {
+		actor(r, "lock of a sleeper", func() {
+			var m sync.Mutex
+			m.Lock()
+			help(func() { time.Sleep(later()); m.Unlock() })
+			m.Lock()
+		}, p)
+	},
+	func(r *rand.Rand, p parcel) { // a server of requests
+		requests := make(chan chan parcel)
+		go func() {
+			for reply := range requests {
+				reply <- p
+			}
+		}()
+		time.AfterFunc(later(), func() {
+			reply := make(chan parcel)
+			requests <- reply
+			(<-reply).deliver()
+			close(requests)
+		})
+	},
+	func(r *rand.Rand, p parcel) { // the only holder waits for what a timer does
+		c := make(chan parcel)
+		begin("moves", "in flight to a sleeper", func() {
+			me := id()
+			c <- p
+			moved(me)
+		})
+		time.AfterFunc(later(), func() { (<-c).deliver() })
+	},
+	func(r *rand.Rand, p parcel) {
+		c, d := make(chan parcel), make(chan int)
+		begin("moves", "in flight in a select to a sleeper", func() {
+			me := id()
+			select {
+			case d <- 1:
+			case c <- p:
+			}
+			moved(me)
+		})
+		time.AfterFunc(later(), func() { (<-c).deliver() })
+	},
+}
+
+type closer struct{ p parcel }
+
+func (c *closer) Close() error { c.p.deliver(); return nil }
+
+var (
+	forkers []func()
+	pipes   atomic.Int64
+)
