@@ -64,9 +64,9 @@ func act() {
 	mutex.Unlock()
 	close(closing)
 	syscall.Kill(os.Getpid(), syscall.SIGUSR2)
-	for i := 0; i < 10; i++ {
+	for i := 0; i < 5; i++ {
 		runtime.GC() // for what happens to lost objects
-		time.Sleep(60 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 

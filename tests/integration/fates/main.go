@@ -164,7 +164,7 @@ func wipe(n int) int {
 }
 
 func spin(seed int64) {
-	for j := seed; ; j++ {
+	for j := seed; !isLater(); j++ {
 		r := rand.New(rand.NewSource(j))
 		wrapped(r, parcel{x: j})
 	}
