@@ -198,7 +198,17 @@ def _changed(_event=None):
     _host.close()
 
 
+def _called(event):
+    """The user called a function of the program: all threads may have run. gdb goes back to the
+    frame from which it was called, and must find it: the task goes with the next prompt."""
+    if isinstance(event, gdb.InferiorCallPostEvent):
+        _changed()
+        if frames.unwinder.selection is not None:
+            frames.unwinder.selection.stale = True
+
+
 def _moved(_event=None):
+    """gdb drops its frames itself; to do so in an event would pull them away under its feet."""
     _changed()
     frames.unwinder.selection = None
 
@@ -214,7 +224,7 @@ def _prompt():
     have names. (Without a terminal there is no prompt; then the first command of ours does it.)"""
     _name_threads()
     selection = frames.unwinder.selection
-    if selection is not None and not selection.is_here():
+    if selection is not None and (selection.stale or not selection.is_here()):
         frames.deselect()
 
 
@@ -223,8 +233,7 @@ _unnamed = True
 
 def _loaded(_event=None):
     global _unnamed
-    _changed()
-    frames.deselect()
+    _moved()
     _unnamed = True
 
 
@@ -252,6 +261,7 @@ def _connect():
     for event in ("cont", "exited", "inferior_deleted", "register_changed"):
         getattr(gdb.events, event).connect(_moved)
     gdb.events.memory_changed.connect(_changed)
+    gdb.events.inferior_call.connect(_called)
     for event in ("clear_objfiles", "new_objfile"):
         getattr(gdb.events, event).connect(_loaded)
     gdb.events.before_prompt.connect(_prompt)

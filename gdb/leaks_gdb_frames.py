@@ -19,6 +19,7 @@ class Selection:
 
     def __init__(self, session, index, id, thread):
         self.id = id
+        self.stale = False
         self.thread = thread.num, thread.ptid
         self.arch_name = arch()
         self.arch = leaks_target.ARCHES[self.arch_name]
@@ -73,6 +74,7 @@ class _Unwinder(gdb.unwinder.Unwinder):
         super().__init__("coreanalyze")
         self.selection = None
         self.hidden = 0
+        self.hooked = False
 
     def __call__(self, pending):
         selection = self.selection
@@ -252,23 +254,30 @@ _REFUSED = {"return": "it would write the task's registers to the thread",
             "jump": "it would move the thread, not the task"}
 
 
-def _hook(command, code):
-    try:
-        gdb.execute(f"show user hook-{command}", to_string=True)
-    except gdb.error:
-        gdb.execute(f"define hook-{command}\npython import leaks_gdb_frames\n"
-                    f"python leaks_gdb_frames.{code}\nend", to_string=True)
+class _Before(gdb.Command):
+    """What the hooks run: not for people. An error here is one line, and ends the command."""
 
+    def __init__(self):
+        super().__init__("maintenance leaks-before", gdb.COMMAND_MAINTENANCE)
 
-def refuse(command):
-    if unwinder.selection is not None:
-        raise gdb.GdbError(f"`{command}` is for threads, and task {unwinder.selection.id} is "
-                           f"selected: {_REFUSED[command]}. `leaks select` alone goes back.")
+    def invoke(self, command, from_tty):
+        if unwinder.selection is None:
+            return
+        if command in _REFUSED:
+            raise gdb.GdbError(f"`{command}` is for threads, and task {unwinder.selection.id} is "
+                               f"selected: {_REFUSED[command]}. `leaks select` alone goes back.")
+        deselect()
 
 
 def add_hooks():
     """A user's own hook of that name stays."""
-    for command in _MOVING:
-        _hook(command, "deselect()")
-    for command in _REFUSED:
-        _hook(command, f"refuse({command!r})")
+    if unwinder.hooked:
+        return
+    unwinder.hooked = True
+    _Before()
+    for command in (*_MOVING, *_REFUSED):
+        try:
+            gdb.execute(f"show user hook-{command}", to_string=True)
+        except gdb.error:
+            gdb.execute(f"define hook-{command}\nmaintenance leaks-before {command}\nend",
+                        to_string=True)

@@ -19,6 +19,7 @@ SHAPES = {
     "pie": ["-buildmode=pie"],
     "pie-stripped": ["-buildmode=pie", "-ldflags=-s -w"],
     "trimpath": ["-trimpath"],
+    "noopt": ["-gcflags=all=-N -l"],
     "cgo-stripped": ["-ldflags=-s -w"],
 }
 

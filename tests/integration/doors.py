@@ -26,10 +26,10 @@ def environment():
     return env
 
 
-def run(words, timeout=120, **more):
-    return subprocess.run([str(word) for word in words], env=environment(), capture_output=True,
-                          text=True, errors="replace", timeout=timeout, stdin=subprocess.DEVNULL,
-                          **more)
+def run(words, timeout=120, stderr=subprocess.PIPE, **more):
+    return subprocess.run([str(word) for word in words], env=environment(), stdout=subprocess.PIPE,
+                          stderr=stderr, text=True, errors="replace", timeout=timeout,
+                          stdin=subprocess.DEVNULL, **more)
 
 
 def gdb(*commands, timeout=120):
@@ -38,18 +38,19 @@ def gdb(*commands, timeout=120):
              "-ex", f"source {ROOT}/gdb/leaks.py"]
     for command in commands:
         words += ["-ex", command]
-    done = run(words, timeout)
-    assert "Fatal signal" not in done.stdout + done.stderr, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    done = run(words, timeout, stderr=subprocess.STDOUT)
+    assert "Fatal signal" not in done.stdout, done.stdout
+    assert "internal-error" not in done.stdout, done.stdout
+    return done.stdout
 
 
 def lldb(*commands, timeout=120):
     words = [LLDB, "-b", "-x", "-o", f"command script import {ROOT}/lldb/leaks.py"]
     for command in commands:
         words += ["-o", command]
-    done = run(words, timeout)
-    assert done.returncode >= 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    done = run(words, timeout, stderr=subprocess.STDOUT)
+    assert done.returncode >= 0, done.stdout
+    return done.stdout
 
 
 def json_in(text, start):
