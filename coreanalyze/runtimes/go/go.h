@@ -5,6 +5,7 @@
  * globals.c    where its variables are
  * pclntab.c    its tables of functions
  * stack.c      saved registers to raw frames
+ * running.c    the same for a goroutine that runs: from its thread
  * recall.c     stacks and creation sites seen before
  * names.c      raw frames to functions, files, lines
  * goroutines.c allgs to tasks

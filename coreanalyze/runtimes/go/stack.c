@@ -1,7 +1,7 @@
 /* Saved registers to raw frames, as runtime/traceback.go does it: frame sizes from the program's
  * own pcsp tables, never from guesses.
  */
-#include "runtimes/go/go.h"
+#include "runtimes/go/walk.h"
 
 #include <string.h>
 
@@ -24,6 +24,8 @@ enum special {
     SPECIAL_SIGPANIC,
     SPECIAL_INJECTED, /* asyncPreempt, debugCallV2: like sigpanic, the caller did not call */
     SPECIAL_MCALL,
+    SPECIAL_GOGO,
+    SPECIAL_ASMCGOCALL,
     SPECIAL_CGOCALLBACK,
 };
 
@@ -53,10 +55,16 @@ static uint8_t special_of(const char *name)
         const char *name;
         uint8_t special;
     } table[] = {
-        {"runtime.systemstack", SPECIAL_SYSTEMSTACK}, {"runtime.morestack", SPECIAL_MORESTACK},
-        {"runtime.sigpanic", SPECIAL_SIGPANIC},       {"runtime.asyncPreempt", SPECIAL_INJECTED},
-        {"runtime.debugCallV2", SPECIAL_INJECTED},    {"runtime.mcall", SPECIAL_MCALL},
+        {"runtime.systemstack", SPECIAL_SYSTEMSTACK},
+        {"runtime.morestack", SPECIAL_MORESTACK},
+        {"runtime.sigpanic", SPECIAL_SIGPANIC},
+        {"runtime.asyncPreempt", SPECIAL_INJECTED},
+        {"runtime.debugCallV2", SPECIAL_INJECTED},
+        {"runtime.mcall", SPECIAL_MCALL},
         {"runtime.cgocallback", SPECIAL_CGOCALLBACK},
+        {"runtime.gogo", SPECIAL_GOGO},
+        {"gogo", SPECIAL_GOGO},
+        {"runtime.asmcgocall", SPECIAL_ASMCGOCALL},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (!strcmp(name, table[i].name))
@@ -96,23 +104,7 @@ static struct step step_at(struct ca_go *go, uint64_t pc)
     return unpack(*slot);
 }
 
-/* Where a walk stands. */
-struct walk {
-    struct ca_go *go;
-    struct ca_go_frames *frames;
-    uint64_t pc, sp, lr;
-    bool lr_known; /* arm64: lr still holds the return address of the innermost frame */
-    bool lr_used;  /* a return address that was not read from the stack */
-    bool top;      /* the outermost function was reached */
-    bool exact;
-    uint64_t user_sp, user_pc, user_lr; /* of the goroutine, for the hop off the system stack */
-    bool can_hop;
-    bool leaving; /* a signal handler: runtime.sigtramp, the top for Go, has a caller for us */
-    uint64_t low, high; /* the stack that sp is on; 0, 0: not bounded */
-    const char *why;
-};
-
-static void hop(struct walk *walk, bool with_pc)
+static void hop(struct ca_go_walk *walk, bool with_pc)
 {
     walk->sp = walk->user_sp;
     if (with_pc) {
@@ -125,7 +117,7 @@ static void hop(struct walk *walk, bool with_pc)
     walk->low = walk->high = 0;
 }
 
-static bool load_word(struct walk *walk, uint64_t address, uint64_t *ret)
+static bool load_word(struct ca_go_walk *walk, uint64_t address, uint64_t *ret)
 {
     return ca_target_read_u64(walk->go->target, address, ret);
 }
@@ -146,7 +138,7 @@ static bool caller_is_exact(struct ca_go *go, const struct step *step)
 }
 
 /* The caller's pc and sp; false at the end. */
-static bool to_caller_amd64(struct walk *walk, const struct step *step)
+static bool to_caller_amd64(struct ca_go_walk *walk, const struct step *step)
 {
     uint64_t frame = walk->sp + (uint64_t)step->delta + 8, pc;
     if (!load_word(walk, frame - 8, &pc)) {
@@ -158,7 +150,7 @@ static bool to_caller_amd64(struct walk *walk, const struct step *step)
     return true;
 }
 
-static bool to_caller_arm64(struct walk *walk, const struct step *step)
+static bool to_caller_arm64(struct ca_go_walk *walk, const struct step *step)
 {
     uint64_t frame = walk->sp + (uint64_t)step->delta, pc;
     if (step->delta == 0 && walk->lr_known) {
@@ -183,7 +175,7 @@ static bool to_caller_arm64(struct walk *walk, const struct step *step)
     return true;
 }
 
-static bool to_caller(struct walk *walk, const struct step *step)
+static bool to_caller(struct ca_go_walk *walk, const struct step *step)
 {
     uint64_t before = walk->sp;
     bool ok = walk->go->target->arch == CA_ARCH_ARM64 ? to_caller_arm64(walk, step)
@@ -231,8 +223,38 @@ static void straighten(struct ca_go_frames *frames)
     reverse(ring, HALF);
 }
 
-/* One step; false when the walk is over. */
-static bool advance(struct walk *walk, bool innermost)
+/* Functions that go from one stack to another, runtime/asm_*.s. True: the walk stands in the caller
+ * already. Otherwise step tells how to get there. */
+static bool change_stack(struct ca_go_walk *walk, struct step *step)
+{
+    switch (step->special) {
+    case SPECIAL_SYSTEMSTACK:
+        /* It returns like any other function, on whichever stack it stands. */
+        if (walk->can_hop)
+            hop(walk, false);
+        step->kind = STEP_CALL;
+        return false;
+    case SPECIAL_GOGO:
+        if (!walk->can_hop && walk->user_pc) {
+            /* It has the goroutine's stack already, and jumps to where that was left. */
+            walk->user_sp = walk->sp;
+            hop(walk, true);
+            return true;
+        }
+        return false;
+    case SPECIAL_MORESTACK:
+    case SPECIAL_MCALL:
+    case SPECIAL_ASMCGOCALL:
+        if (!walk->can_hop)
+            return false;
+        hop(walk, true);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool ca_go_walk_step(struct ca_go_walk *walk, bool innermost)
 {
     struct step step = step_at(walk->go, walk->pc);
     if (step.kind == STEP_UNKNOWN) {
@@ -242,19 +264,15 @@ static bool advance(struct walk *walk, bool innermost)
     if (!keep(walk->frames,
               (struct ca_raw_frame){walk->pc, walk->sp, walk->exact || step.at_entry}))
         return false;
-    if (walk->can_hop && step.special == SPECIAL_MORESTACK) {
-        hop(walk, true);
+    if (step.kind != STEP_BROKEN && change_stack(walk, &step))
         return true;
-    }
-    if (walk->can_hop && step.special == SPECIAL_SYSTEMSTACK && step.kind != STEP_BROKEN) {
-        hop(walk, false);
-        step.kind = STEP_CALL;
-    } else if (walk->can_hop && step.special == SPECIAL_MCALL && step.kind != STEP_BROKEN) {
-        hop(walk, true);
-        return true;
-    }
     switch (step.kind) {
     case STEP_TOP:
+        /* The scheduler on its own stack, about to run the goroutine. */
+        if (walk->can_hop && walk->user_sp) {
+            hop(walk, true);
+            return true;
+        }
         walk->top = true;
         if (!walk->leaving)
             return false;
@@ -278,165 +296,33 @@ static bool advance(struct walk *walk, bool innermost)
  * that stacks which lie can take. */
 enum { DEEP_MAX = 1 << 27 };
 
-static void run(struct walk *walk)
+static void run(struct ca_go_walk *walk)
 {
     for (size_t i = 0; i < CA_GO_FRAMES_MAX || walk->go->deep_frames < DEEP_MAX; i++) {
         if (walk->high && (walk->sp < walk->low || walk->sp > walk->high)) {
             walk->why = "a stack pointer left the stack";
             return;
         }
-        if (!advance(walk, i == 0))
+        if (!ca_go_walk_step(walk, i == 0))
             return;
         walk->go->deep_frames += i >= CA_GO_FRAMES_MAX;
     }
     walk->why = "it is deeper than any stack of Go";
 }
 
-const struct ca_thread *ca_go_thread_of(struct ca_go *go, const struct ca_go_g *g)
+void ca_go_walk_run(struct ca_go_walk *walk)
 {
-    uint64_t m = ca_go_u64(go, g->bytes, GO_G_M), procid;
-    if (!m || !ca_go_read_u64(go, m, GO_M_PROCID, &procid))
-        return NULL;
-    uint64_t *slot = ca_map_get(&go->thread_by_tid, procid);
-    return slot ? &go->target->threads.data[*slot - 1] : NULL;
+    run(walk);
+    straighten(walk->frames);
 }
 
-bool ca_go_stack_bounds(struct ca_go *go, uint64_t g, uint64_t *low, uint64_t *high)
+void ca_go_frames_clear(struct ca_go_frames *frames)
 {
-    return g && ca_go_read_u64(go, g, GO_G_STACK_LO, low) &&
-           ca_go_read_u64(go, g, GO_G_STACK_HI, high) && *low < *high;
+    frames->list.len = frames->left_out = 0;
+    frames->plain = false;
 }
 
-static bool inside_stack_of(struct ca_go *go, uint64_t g, uint64_t sp)
-{
-    uint64_t low, high;
-    return ca_go_stack_bounds(go, g, &low, &high) && sp >= low && sp <= high;
-}
-
-/* The code that a signal handler returns to, whoever put it there: mov $15,%rax or mov $15,%eax,
- * then syscall (glibc, Go); mov x8,#139, then svc #0. */
-static bool is_sigreturn(struct ca_go *go, uint64_t pc)
-{
-    static const struct {
-        enum ca_arch arch;
-        uint8_t size, code[9];
-    } table[] = {
-        {CA_ARCH_AMD64, 9, {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05}},
-        {CA_ARCH_AMD64, 7, {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05}},
-        {CA_ARCH_ARM64, 8, {0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4}},
-    };
-    uint8_t code[9];
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        if (table[i].arch == go->target->arch &&
-            ca_target_read(go->target, pc, code, table[i].size) &&
-            !memcmp(code, table[i].code, table[i].size))
-            return true;
-    return false;
-}
-
-/* Registers out of the ucontext that the kernel pushed; sp as the handler's return address left it.
- * amd64: rt_sigframe after pretcode is the ucontext, gregs at +40. arm64: siginfo (128 bytes), then
- * the ucontext whose mcontext is at +176, regs at +8 of it. linux: arch/<arch>/kernel/signal.c. */
-static bool ucontext_regs(struct ca_go *go, uint64_t sp, struct ca_regs *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    if (go->target->arch == CA_ARCH_ARM64) {
-        ret->known = (1ull << 33) - 1;
-        return ca_target_read(go->target, sp + 128 + 176 + 8, ret->value, 33 * 8);
-    }
-    /* gregs order: r8..r15 rdi rsi rbp rbx rdx rax rcx rsp rip; ours are DWARF numbers. */
-    static const uint8_t dwarf[17] = {8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, 16};
-    uint64_t gregs[17];
-    if (!ca_target_read(go->target, sp + 40, gregs, sizeof(gregs)))
-        return false;
-    for (size_t i = 0; i < 17; i++)
-        ret->value[dwarf[i]] = gregs[i];
-    ret->known = (1ull << 17) - 1;
-    return true;
-}
-
-/* Unwinds inside the handler until the kernel's return code; the context lies there. */
-static bool leave_handler(struct ca_go *go, const struct ca_regs *inside, struct ca_regs *ret)
-{
-    struct ca_go_frames scratch = {0};
-    struct walk walk = {.go = go, .frames = &scratch, .exact = true, .leaving = true};
-    bool found = false;
-    ca_target_pc(go->target->arch, inside, &walk.pc);
-    ca_target_sp(go->target->arch, inside, &walk.sp);
-    if (go->target->arch == CA_ARCH_ARM64) {
-        walk.lr = inside->value[30];
-        walk.lr_known = true;
-    }
-    for (int i = 0; i < 64; i++) {
-        if (is_sigreturn(go, walk.pc)) {
-            found = ucontext_regs(go, walk.sp, ret);
-            break;
-        }
-        if (!advance(&walk, i == 0))
-            break;
-    }
-    ca_vec_deinit(&scratch.list);
-    return found;
-}
-
-/* Whether the bytes that ucontext_regs reads registers from are a ucontext: no uc_link, and a
- * uc_stack that holds the place itself. A stack holds many words that look like registers. */
-static bool is_ucontext(struct ca_go *go, uint64_t sp)
-{
-    uint64_t head[5]; /* flags, link, stack: sp, flags, size */
-    uint64_t at = go->target->arch == CA_ARCH_ARM64 ? sp + 128 : sp;
-    return ca_target_read(go->target, at, head, sizeof(head)) && head[1] == 0 && head[2] <= at &&
-           at - head[2] < head[4];
-}
-
-/* In C code inside the handler (cgo), or where the walk fails: search the signal stack for a
- * context whose registers fit the m. */
-static bool search_context(struct ca_go *go, uint64_t m, uint64_t gsignal, uint64_t sp,
-                           struct ca_regs *ret)
-{
-    uint64_t low, high, g0 = 0, curg = 0;
-    if (!ca_go_stack_bounds(go, gsignal, &low, &high) || high - low > (1 << 20))
-        return false;
-    ca_go_read_u64(go, m, GO_M_G0, &g0);
-    ca_go_read_u64(go, m, GO_M_CURG, &curg);
-    for (uint64_t at = sp > low && sp < high ? sp & ~7ull : low; at + 512 <= high; at += 8) {
-        struct ca_regs regs;
-        uint64_t pc, rsp;
-        struct ca_go_func func;
-        if (!is_ucontext(go, at) || !ucontext_regs(go, at, &regs) ||
-            !ca_target_pc(go->target->arch, &regs, &pc) ||
-            !ca_target_sp(go->target->arch, &regs, &rsp) ||
-            !ca_go_func_find(&go->tables, pc, &func))
-            continue;
-        if (inside_stack_of(go, curg, rsp) || inside_stack_of(go, g0, rsp)) {
-            *ret = regs;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool ca_go_signal_regs(struct ca_go *go, uint64_t m, const struct ca_regs *inside,
-                       struct ca_regs *ret)
-{
-    uint64_t gsignal, sp;
-    *ret = *inside;
-    bool left = false;
-    /* Signals nest: a second one may have come inside the first handler. */
-    for (int depth = 0; depth < 4; depth++) {
-        if (!ca_target_sp(go->target->arch, ret, &sp) ||
-            !ca_go_read_u64(go, m, GO_M_GSIGNAL, &gsignal) || !inside_stack_of(go, gsignal, sp))
-            return left;
-        struct ca_regs outer;
-        if (!leave_handler(go, ret, &outer) && !search_context(go, m, gsignal, sp, &outer))
-            return false;
-        *ret = outer;
-        left = true;
-    }
-    return left;
-}
-
-static void start_from_sched(struct walk *walk, const struct ca_go_g *g)
+void ca_go_walk_from_sched(struct ca_go_walk *walk, const struct ca_go_g *g)
 {
     walk->pc = ca_go_u64(walk->go, g->bytes, GO_G_SCHED_PC);
     walk->sp = ca_go_u64(walk->go, g->bytes, GO_G_SCHED_SP);
@@ -444,61 +330,11 @@ static void start_from_sched(struct walk *walk, const struct ca_go_g *g)
     walk->lr_known = walk->go->target->arch == CA_ARCH_ARM64 && walk->lr;
 }
 
-/* In C code (a vdso call, a library): go on where Go left. */
-static bool start_after_vdso(struct walk *walk, uint64_t m)
-{
-    uint64_t pc, sp;
-    if (!ca_go_read_u64(walk->go, m, GO_M_VDSOPC, &pc) ||
-        !ca_go_read_u64(walk->go, m, GO_M_VDSOSP, &sp) || !pc || !sp)
-        return false;
-    walk->pc = pc;
-    walk->sp = sp;
-    walk->lr_known = false;
-    walk->exact = false;
-    return true;
-}
-
-/* A running goroutine: its thread's registers, out of signal handlers, off the system stack. */
-static bool start_from_thread(struct walk *walk, const struct ca_go_g *g)
-{
-    struct ca_go *go = walk->go;
-    const struct ca_thread *thread = ca_go_thread_of(go, g);
-    uint64_t m = ca_go_u64(go, g->bytes, GO_G_M), curg = 0, g0 = 0;
-    if (!thread || !m || !ca_go_read_u64(go, m, GO_M_CURG, &curg) || curg != g->address)
-        return false;
-    struct ca_regs regs = thread->regs, outer;
-    if (ca_go_signal_regs(go, m, &thread->regs, &outer))
-        regs = outer;
-    if (!ca_target_pc(go->target->arch, &regs, &walk->pc) ||
-        !ca_target_sp(go->target->arch, &regs, &walk->sp))
-        return false;
-    walk->exact = true;
-    if (go->target->arch == CA_ARCH_ARM64) {
-        walk->lr = regs.value[30];
-        walk->lr_known = true;
-    }
-    ca_go_read_u64(go, m, GO_M_G0, &g0);
-    struct ca_go_func func;
-    if (!ca_go_func_find(&go->tables, walk->pc, &func) && !start_after_vdso(walk, m)) {
-        if (inside_stack_of(go, g->address, walk->sp))
-            return false;
-        start_from_sched(walk, g); /* C code on the system stack */
-        walk->exact = false;
-        return walk->pc != 0;
-    }
-    walk->can_hop = !inside_stack_of(go, g->address, walk->sp);
-    walk->user_pc = ca_go_u64(go, g->bytes, GO_G_SCHED_PC);
-    walk->user_sp = ca_go_u64(go, g->bytes, GO_G_SCHED_SP);
-    walk->user_lr = ca_go_u64(go, g->bytes, GO_G_SCHED_LR);
-    return true;
-}
-
 bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_frames *frames,
                       const char **why)
 {
-    struct walk walk = {.go = go, .frames = frames};
-    frames->list.len = frames->left_out = 0;
-    frames->plain = false;
+    struct ca_go_walk walk = {.go = go, .frames = frames};
+    ca_go_frames_clear(frames);
     *why = NULL;
     uint32_t status = ca_go_u32(go, g->bytes, GO_G_STATUS) & ~CA_GO_SCAN;
     uint64_t syscall_sp = ca_go_u64(go, g->bytes, GO_G_SYSCALLSP);
@@ -506,17 +342,15 @@ bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_fr
         walk.pc = ca_go_u64(go, g->bytes, GO_G_SYSCALLPC);
         walk.sp = syscall_sp;
     } else if (status == CA_GO_RUNNING) {
-        if (!start_from_thread(&walk, g)) {
-            *why = "it runs, and its thread's registers are not known";
-            return false;
-        }
+        ca_go_walk_running(&walk, g);
+        *why = walk.why;
+        return frames->list.len != 0;
     } else {
-        start_from_sched(&walk, g);
+        ca_go_walk_from_sched(&walk, g);
         walk.low = ca_go_u64(go, g->bytes, GO_G_STACK_LO);
         walk.high = ca_go_u64(go, g->bytes, GO_G_STACK_HI);
     }
-    run(&walk);
-    straighten(frames);
+    ca_go_walk_run(&walk);
     *why = walk.why;
     frames->plain = walk.high && walk.top && !walk.lr_used && !walk.why && !frames->left_out;
     return frames->list.len != 0;
