@@ -313,38 +313,5 @@ def test_an_embedded_text_needs_no_files(coreanalyze, small, tmp_path):
     assert {x["id"] for x in listed} == {f"coro:{x['id']}" for x in account}
 
 
-# ---- the tutorial ----------------------------------------------------------------------------
-
-TUTORIAL = csamples.ROOT / "docs" / "tutorial-runtime.md"
-TINY = csamples.ROOT / "samples" / "tutorial"
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    subprocess.run(["gcc", "-g", "-O1", "-o", folder / "tiny", TINY / "tiny.c"], check=True)
-    return csamples.crash.run(folder / "tiny", [], folder / "run")
-
-
-def test_tutorial_is_true(coreanalyze, tiny):
-    text = TUTORIAL.read_text()
-    assert (TINY / "tiny.yaml").read_text().strip() in text
-    done = coreanalyze.run("leaks", tiny.core, "--runtime-file", TINY / "tiny.yaml")
-    told = text.split("$ coreanalyze leaks core --runtime-file tiny.yaml\n")[1].split("```")[0]
-    for line in told.splitlines():
-        words = line.split()
-        if words[:1] in (["waits"], ["created"], ["SUSPECT"]) or "none is proved" in line:
-            assert words[-1] in done.stdout.decode(), line
-    assert "1,200 jobs" in done.stdout.decode()
-
-
-def test_labels(coreanalyze, tiny, tmp_path):
-    path = tmp_path / "tiny.yaml"
-    text = (TINY / "tiny.yaml").read_text()
-    path.write_text(text.replace("  id: .number\n", "  id: .number\n  labels: {now: .status}\n"))
-    document = coreanalyze.json("tasks", tiny.core, "--runtime-file", path)
-    assert {x["labels"]["now"] for x in document["tasks"]} == {"WAITING"}
-
-
 if __name__ == "__main__":
     sys.exit(subprocess.call([sys.executable, "-m", "pytest", __file__]))

@@ -119,8 +119,11 @@ static bool compile_name(struct compiler *c, const char *name, const struct ca_c
             return emit(c, (struct ca_step){.op = CA_STEP_CONST, .imm = value});
         }
     }
+    const char *hope = ca_suggest_dot(types, c->binder->here, name);
+    if (!hope && hint && hint->kind == CA_CTYPE_ENUM)
+        hope = ca_suggest_enumerators(types, hint);
     return fail(c, "there is no global, static, enumerator or symbol \"%s\"%s", name,
-                ca_suggest_variable(types, name));
+                hope ? hope : ca_suggest_variable(types, name));
 }
 
 static bool compile_member(struct compiler *c, const struct ca_path *path)
@@ -250,8 +253,12 @@ static bool compile_here(struct compiler *c, bool outer)
     c->type = outer ? c->binder->outer : c->binder->here;
     c->lvalue = true;
     if (!c->type)
-        return fail(c, outer ? "'^' has no meaning here%s%s" : "'.' has no meaning here%s%s", "",
-                    "");
+        return fail(c,
+                    outer
+                        ? "'^' has no meaning here: the walk starts at a global%s%s"
+                        : "'.' has no meaning here: there is nothing at hand, begin with the name "
+                          "of a variable%s%s",
+                    "", "");
     return emit(c, (struct ca_step){.op = outer ? CA_STEP_OUTER : CA_STEP_THIS});
 }
 

@@ -1,6 +1,7 @@
 #include "runtimes/described/check.h"
 
 #include "runtimes/described/described.h"
+#include "runtimes/described/match.h"
 #include "runtimes/described/suggest.h"
 
 #include <inttypes.h>
@@ -38,7 +39,7 @@ static const char *type_text(struct checking *c, const struct ca_expr *expr)
 
 static void add_expr(struct checking *c, const struct ca_expr *e)
 {
-    if (!e->text)
+    if (!e->text || (!e->bound && !e->why && !c->self->description.task_type))
         return;
     if (!e->bound) {
         add(c, e->line, e->key, NULL,
@@ -66,7 +67,7 @@ static void add_expr(struct checking *c, const struct ca_expr *e)
 
 static void add_tests(struct checking *c, const struct ca_test *test, bool scan)
 {
-    for (; test; test = test->next) {
+    for (; c->self->description.task_type && test; test = test->next) {
         const char *why = NULL;
         const struct ca_expr *all[] = {&test->left, &test->right, &test->high};
         for (int i = 0; i < 3 && !why; i++)
@@ -187,14 +188,17 @@ static void add_tally(struct checking *c)
     const struct ca_tally *t = &c->self->tally;
     unsigned low = d->stack_low.text ? d->stack_low.line : d->stack_high.line;
     if (d->context.kind == CA_CONTEXT_NONE && !c->self->fit.required)
-        add(c, d->context.line ? d->context.line : 1, "context", NULL,
-            "it says nothing of saved registers on this architecture: no stacks");
+        add(c, d->context.line ? d->context.line : 1, "context",
+            d->context.line ? NULL : "not said: no stacks",
+            d->context.line ? "it says nothing of saved registers on this architecture" : NULL);
     else if (t->parked)
         add(c, d->context.line, "context",
             TEXT(c, "%" PRIu64 " of %" PRIu64 " stacks read", t->read, t->parked),
             t->read  ? NULL
             : t->why ? t->why
                      : "no stack has a frame");
+    if (t->inverted && !t->bounded)
+        add(c, low, "stack", NULL, "low is not below high");
     if (t->bounded)
         add(c, low, "stack",
             TEXT(c, "%" PRIu64 " of %" PRIu64 " saved stack pointers are in low..high",
@@ -212,7 +216,8 @@ static void add_summary(struct checking *c, const struct ca_runtime *runtime)
     const struct ca_description *d = &self->description;
     unsigned match = d->match ? d->match->line : 1;
     if (!self->module) {
-        add(c, match, "match", NULL, "no module of the target is like this");
+        const char *why = ca_match_why(&self->base.context, d, &self->arena);
+        add(c, match, "match", NULL, why ? why : "no module of the target is like this");
         return;
     }
     const char *name = self->module->name && *self->module->name ? self->module->name : "?";

@@ -222,6 +222,9 @@ static void find_on_stacks(struct ca_described *self, struct ca_tasks *tasks)
         }
         if (!low || sp >= all.data[low - 1].high)
             continue;
+        /* A stack that several tasks share says nothing: then `current` must know. */
+        if (low > 1 && all.data[low - 2].low == all.data[low - 1].low)
+            continue;
         struct ca_task *task = &tasks->list.data[all.data[low - 1].task];
         task->state = CA_STATE_RUNNING;
         task->thread = target->threads.data[t].tid;

@@ -31,6 +31,7 @@ struct ca_excluded {
 struct ca_tally {
     uint64_t parked, read;     /* tasks, and those whose stack has frames */
     const char *why;           /* of the first without; in the arena */
+    uint64_t inverted;         /* low is not below high */
     uint64_t bounded, outside; /* stacks with bounds, and saved stack pointers that are not there */
     uint64_t entries, not_code;
 };

@@ -39,8 +39,10 @@ void ca_described_identify(struct ca_described *self, struct ca_tasks *tasks, st
         else if (!d->stack_low.bound && task->stack_high)
             task->stack_low = task->stack_high - value;
     }
-    if (task->stack_low >= task->stack_high)
+    if (task->stack_low >= task->stack_high) {
+        self->tally.inverted += task->stack_low && task->stack_high;
         task->stack_low = task->stack_high = 0;
+    }
 }
 
 static bool is_text(struct ca_described *self, const struct ca_expr *expr)
@@ -300,10 +302,15 @@ static void tally(struct ca_described *self, const struct ca_task *task, const s
 {
     struct ca_tally *t = &self->tally;
     uint64_t sp;
+    uint8_t pc = ca_register_number(self->base.context.target->arch, "pc");
     t->parked++;
     t->read += count != 0;
-    if (!count && !t->why && why)
-        t->why = ca_arena_printf(&self->arena, "%s (task 0x%" PRIx64 ")", why, task->address);
+    if (!count && !t->why && why && regs->known >> pc & 1)
+        t->why = ca_arena_printf(&self->arena, "%s: 0x%" PRIx64 ", of the task at 0x%" PRIx64, why,
+                                 regs->value[pc], task->address);
+    else if (!count && !t->why && why)
+        t->why =
+            ca_arena_printf(&self->arena, "%s (the task at 0x%" PRIx64 ")", why, task->address);
     if (task->stack_low >= task->stack_high ||
         !ca_target_sp(self->base.context.target->arch, regs, &sp))
         return;
@@ -327,6 +334,8 @@ void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint3
         why = "it runs, but on which thread is not known";
     } else if (ca_context_registers(&self->description.context, scope, &regs, &why)) {
         copy = copy_of(self, task, scope, &regs);
+        if (copy.high && task->stack_high == copy.high)
+            task->stack_low = copy.low; /* what it holds is the copy */
         if (!ca_tasks_save_regs(tasks, index, &regs))
             self->nomem = true;
     }

@@ -5,14 +5,17 @@
  *       soname: libpth.so.20
  *       types:
  *         pth_st: {size: 0x230, q_next: pth_st* @0, name: "char[40] @0x18"}
+ *         task: {id: "u32 @8 bits 0..19"}    # a bit field
  *       enums:
- *         pth_state: [SCHEDULER, NEW, READY]
+ *         pth_state: [SCHEDULER, NEW, READY] # from 0, 4 bytes
+ *         other: {size: 1, FREE: 0, BUSY: 4}
  *       globals:
  *         __pth_NQ: pth_pqueue_st            # a symbol
  *         _st_this_vp: _st_vp @0x5060        # an offset in the module
  *         active: context* @thread+0x18      # an offset in its thread-local storage
  */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtimes/described/types.h"
@@ -24,6 +27,7 @@ struct spec {
     uint64_t count; /* 0: no array */
     bool placed, thread_local;
     uint64_t offset;
+    uint8_t shift, width; /* of a bit field; width 0: none */
 };
 
 static const char *skip(const char *at)
@@ -43,7 +47,21 @@ static bool number(const char **at, uint64_t *ret)
     return true;
 }
 
-/* TYPE [ "[" N "]" ] [ "@" [ "thread+" ] N ] */
+/* FIRST..LAST */
+static bool parse_bits(const char *at, struct spec *ret)
+{
+    uint64_t first, last;
+    if (!number(&at, &first) || strncmp(at, "..", 2) != 0)
+        return false;
+    at += 2;
+    if (!number(&at, &last) || *skip(at) || last < first || last > 63)
+        return false;
+    ret->shift = (uint8_t)first;
+    ret->width = (uint8_t)(last - first + 1);
+    return true;
+}
+
+/* TYPE [ "[" N "]" ] [ "@" [ "thread+" ] N [ "bits" N ".." N ] ] */
 static bool parse_spec(const char *text, struct spec *ret)
 {
     memset(ret, 0, sizeof(*ret));
@@ -75,6 +93,8 @@ static bool parse_spec(const char *text, struct spec *ret)
         ret->placed = true;
         at = skip(at);
     }
+    if (ret->placed && strncmp(at, "bits ", 5) == 0)
+        return parse_bits(skip(at + 5), ret);
     return !*at;
 }
 
@@ -111,7 +131,9 @@ static void add_members(struct ca_types *types, struct ca_ctype *type, const str
         member->name = node->key;
         member->offset = spec.offset;
         member->type = spec_type(types, &spec);
-        if (!member->type)
+        member->shift = spec.shift;
+        member->width = spec.width;
+        if (!member->type || spec.shift + spec.width > member->type->size * 8)
             continue;
         member->next = type->members;
         type->members = member;
@@ -138,8 +160,9 @@ const struct ca_ctype *ca_layout_find(struct ca_types *types, const char *name)
     *slot = (uintptr_t)type;
     type->name = name = map ? map->key : list->key;
     if (list) {
+        const struct ca_node *size = list->kind == CA_NODE_MAP ? ca_node_get(list, "size") : NULL;
         type->kind = CA_CTYPE_ENUM;
-        type->size = 4;
+        type->size = size ? strtoull(size->text, NULL, 0) : 4;
         type->is_signed = true;
         type->enumerators = list;
     } else {
@@ -184,6 +207,27 @@ static struct ca_error *check_specs(struct ca_types *types, const struct ca_node
     return NULL;
 }
 
+/* A list of names, or a map of names and numbers. */
+static struct ca_error *check_enum(const struct ca_node *list)
+{
+    if (list->kind == CA_NODE_SCALAR)
+        return ca_error_create(CA_ERROR_FORMAT, "line %u: a list of names was expected",
+                               list->line);
+    for (const struct ca_node *node = list->child; node; node = node->next) {
+        char *end = NULL;
+        bool map = list->kind == CA_NODE_MAP;
+        bool is_size = map && strcmp(node->key, "size") == 0;
+        uint64_t value = 0;
+        if (node->kind == CA_NODE_SCALAR && map)
+            value = strtoull(node->text, &end, 0);
+        if (node->kind != CA_NODE_SCALAR || (map && (end == node->text || *end)) ||
+            (is_size && value != 1 && value != 2 && value != 4 && value != 8))
+            return ca_error_create(CA_ERROR_FORMAT, "line %u: a name and its number were expected",
+                                   node->line);
+    }
+    return NULL;
+}
+
 struct ca_error *ca_layout_check(struct ca_types *types)
 {
     const struct ca_node *maps = ca_node_get(types->layout, "types");
@@ -199,10 +243,11 @@ struct ca_error *ca_layout_check(struct ca_types *types)
         if (++count > LAYOUT_TYPES)
             return ca_error_create(CA_ERROR_FORMAT, "line %u: more than %d types", node->line,
                                    LAYOUT_TYPES);
-    for (const struct ca_node *node = enums ? enums->child : NULL; node; node = node->next)
-        if (node->kind != CA_NODE_SEQUENCE)
-            return ca_error_create(CA_ERROR_FORMAT, "line %u: a list of names was expected",
-                                   node->line);
+    for (const struct ca_node *node = enums ? enums->child : NULL; node; node = node->next) {
+        struct ca_error *error = check_enum(node);
+        if (error)
+            return error;
+    }
     for (const struct ca_node *node = maps ? maps->child : NULL; node; node = node->next) {
         if (node->kind != CA_NODE_MAP)
             return ca_error_create(CA_ERROR_FORMAT, "line %u: a map of members was expected",

@@ -101,6 +101,32 @@ struct ca_module *ca_match_module(const struct ca_context *context, const struct
     return NULL;
 }
 
+/* The first condition that no module meets, of a description that none meets. */
+const char *ca_match_why(const struct ca_context *context, const struct ca_description *d,
+                         struct ca_arena *arena)
+{
+    struct ca_modules *modules = context->modules;
+    for (const struct ca_match *m = d->match; m; m = m->next) {
+        const struct {
+            const char *what, *value;
+            struct ca_match alone;
+        } parts[] = {{"soname", m->soname, {.soname = m->soname}},
+                     {"symbol", m->symbol, {.symbol = m->symbol}},
+                     {"type", m->type, {.type = m->type}},
+                     {"build-id", m->build_id, {.build_id = m->build_id}},
+                     {"program", m->program, {.program = m->program}}};
+        for (size_t p = 0; p < sizeof(parts) / sizeof(*parts); p++) {
+            bool any = !parts[p].value;
+            for (size_t i = 0; !any && i < modules->list.len; i++)
+                any = matches(context, &parts[p].alone, &modules->list.data[i], arena);
+            if (!any)
+                return ca_arena_printf(arena, "none of the target's %zu modules has the %s \"%s\"",
+                                       modules->list.len, parts[p].what, parts[p].value);
+        }
+    }
+    return NULL;
+}
+
 bool ca_match_layout(const struct ca_node *layout, struct ca_module *module, enum ca_arch arch)
 {
     const struct ca_node *want = ca_node_get(layout, "arch");

@@ -9,6 +9,10 @@ struct ca_module *ca_match_module(const struct ca_context *context,
                                   const struct ca_description *description, struct ca_arena *arena,
                                   struct ca_module *own);
 
+/* Why a description matches no module, for a person; NULL: not known. In the arena. */
+const char *ca_match_why(const struct ca_context *context, const struct ca_description *description,
+                         struct ca_arena *arena);
+
 bool ca_match_layout(const struct ca_node *layout, struct ca_module *module, enum ca_arch arch);
 
 #endif

@@ -12,7 +12,8 @@ bool ca_parse_is(const struct ca_node *node, const char *name)
 
 struct ca_error *ca_parse_kind(const struct ca_node *node, enum ca_node_kind kind)
 {
-    static const char *const words[] = {"text", "a map of keys", "a list"};
+    static const char *const words[] = {"text", "a map of keys ({...}, or lines with \"key: \")",
+                                        "a list ([...], or lines that begin with \"- \")"};
     if (node->kind == kind)
         return NULL;
     return ca_error_create(CA_ERROR_FORMAT, "line %u: %s: %s was expected", node->line,
@@ -21,8 +22,31 @@ struct ca_error *ca_parse_kind(const struct ca_node *node, enum ca_node_kind kin
 
 struct ca_error *ca_parse_unknown(const struct ca_node *node, const char *where)
 {
-    return ca_error_create(CA_ERROR_FORMAT, "line %u: \"%s\" is not a key of %s", node->line,
-                           node->key ? node->key : "", where);
+    static const struct {
+        const char *where, *keys;
+    } known[] = {
+        {"a description", "name, title, noun, version, version-from, match, task, tasks, rules, "
+                          "objects, waits, current, count, context, time, own, variants, layouts"},
+        {"task", "type, id, name, entry, since, created-pc, created-at, created-file, "
+                 "created-line, created-function, created-backtrace, created-by, stack, labels"},
+        {"stack", "low, high, size, copy, copy-size"},
+        {"a walk", "one, ring, cycle, list, tree, array, vector, scan, next, left, right, count, "
+                   "end, item, where, each, align, task, head, rules, and those of an outcome"},
+        {"a rule", "when, frame, state, exclude, system, main, reason, reason-from, wait, object, "
+                   "direction, owner, fd, counter, waiters, deadline, cases, any-of, object-ring"},
+        {"an object", "wait, owner, waiters, counter, capacity, length, closed, senders, "
+                      "receivers, fd, deadline"},
+        {"match", "soname, symbol, type, build-id, program"},
+        {"context", "amd64, arm64, jmp_buf, mangled, ucontext, at, pushed, registers"},
+        {"time", "clock, unit, now"},
+        {"own", "functions, files, modules"},
+    };
+    const char *keys = "";
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+        if (strcmp(where, known[i].where) == 0)
+            keys = known[i].keys;
+    return ca_error_create(CA_ERROR_FORMAT, "line %u: \"%s\" is not a key of %s%s%s", node->line,
+                           node->key ? node->key : "", where, *keys ? ": " : "", keys);
 }
 
 static struct ca_error *at_line(struct ca_error *error, const struct ca_node *node)

@@ -319,6 +319,7 @@ static void end(struct parser *p)
     static const struct {
         const char *sign, *why;
     } hints[] = {
+        {"= ", "a test is written \"==\", here is \"=\""},
         {"==", "a path was expected, not a test: \"==\""},
         {"!=", "a path was expected, not a test: \"!=\""},
         {"||", "there is no \"or\" in tests (write two rules)"},

@@ -30,6 +30,8 @@ static unsigned distance(const char *a, const char *b)
         return 1;
     if (n > WORD || m > WORD || (n > m ? n - m : m - n) >= FAR || n < 4)
         return FAR;
+    /* Of a short word, two letters are too much. */
+    unsigned most = n < 6 ? 1 : FAR - 1;
     for (size_t j = 0; j <= m; j++)
         row[j] = (unsigned)j;
     for (size_t i = 1; i <= n; i++) {
@@ -43,7 +45,7 @@ static unsigned distance(const char *a, const char *b)
             row[j] = row[j] < drop ? row[j] : drop;
         }
     }
-    return row[m] < FAR ? row[m] : FAR;
+    return row[m] <= most ? row[m] : FAR;
 }
 
 static bool is_of(int tag, bool type)
@@ -61,6 +63,9 @@ static const char *nearest(struct ca_types *types, const char *name, bool type)
     Dwarf_Die found;
     for (size_t i = 0; i < types->entries.len && best; i++) {
         Dwarf_Die die = types->entries.data[i].die;
+        const struct ca_module *module = types->entries.data[i].module;
+        if (module != types->module && !module->main)
+            continue;
         const char *other = is_of(dwarf_tag(&die), type) ? dwarf_diename(&die) : NULL;
         unsigned far = other ? distance(word, other) : FAR;
         if (far < best) {
@@ -87,6 +92,15 @@ const char *ca_suggest_variable(struct ca_types *types, const char *name)
     if (ca_dies_gone(types, name))
         return ": it is in the source, but the compiler left it no place in memory";
     return nearest(types, name, false);
+}
+
+const char *ca_suggest_dot(struct ca_types *types, const struct ca_ctype *here, const char *name)
+{
+    struct ca_cmember member;
+    if (!here || here->kind != CA_CTYPE_STRUCT || !ca_types_member(types, here, name, &member))
+        return NULL;
+    return ca_arena_printf(types->arena, "; did you mean \".%s\", the member of %s?", name,
+                           *here->name ? here->name : "the struct");
 }
 
 struct listing {
@@ -124,6 +138,23 @@ static void list_members(struct ca_types *types, Dwarf_Die *parent, unsigned dep
         else if (ca_die_type(&child, &type) && ca_die_peel(&type, &real))
             list_members(types, &real, depth + 1, list);
     } while (dwarf_siblingof(&child, &child) == 0);
+}
+
+const char *ca_suggest_enumerators(struct ca_types *types, const struct ca_ctype *type)
+{
+    struct listing list = {.len = 0};
+    const struct ca_node *node = type->enumerators ? type->enumerators->child : NULL;
+    for (; node; node = node->next)
+        list_name(&list, node->key ? node->key : node->text);
+    Dwarf_Die die = type->die, child;
+    if (type->has_die && dwarf_child(&die, &child) == 0)
+        do
+            if (dwarf_tag(&child) == DW_TAG_enumerator && dwarf_diename(&child))
+                list_name(&list, dwarf_diename(&child));
+        while (dwarf_siblingof(&child, &child) == 0);
+    const char *text =
+        list.len ? ca_arena_printf(types->arena, "; the enum has %s", list.text) : "";
+    return text ? text : "";
 }
 
 const char *ca_suggest_members(struct ca_types *types, const struct ca_ctype *type)

@@ -331,15 +331,20 @@ static bool die_enumerator(Dwarf_Die *die, const char *name, uint64_t *value, co
     return false;
 }
 
-static const struct ca_node *layout_enumerator(const struct ca_node *list, const char *name,
-                                               uint64_t *value)
+/* A list of names from 0, or a map of names to numbers; ca_layout_check has seen it. */
+static const char *layout_enumerator(const struct ca_node *list, const char *name, uint64_t *value)
 {
     uint64_t number = 0;
+    bool map = list && list->kind == CA_NODE_MAP;
     for (const struct ca_node *node = list ? list->child : NULL; node; node = node->next) {
-        if (node->kind == CA_NODE_SCALAR &&
-            (name ? strcmp(node->text, name) == 0 : number == *value)) {
+        const char *word = map ? node->key : node->text;
+        if (node->kind != CA_NODE_SCALAR || (map && strcmp(word, "size") == 0))
+            continue;
+        if (map)
+            number = strtoull(node->text, NULL, 0);
+        if (name ? strcmp(word, name) == 0 : number == *value) {
             *value = number;
-            return node;
+            return word;
         }
         number++;
     }
@@ -353,7 +358,7 @@ bool ca_types_enumerator(struct ca_types *types, const struct ca_ctype *type, co
     last = last ? last + 1 : name;
     const char *found;
     if (type && type->enumerators)
-        return layout_enumerator(type->enumerators, last, ret);
+        return layout_enumerator(type->enumerators, last, ret) != NULL;
     if (type && type->has_die) {
         Dwarf_Die die = type->die;
         return die_enumerator(&die, last, ret, &found);
@@ -374,8 +379,7 @@ const char *ca_types_enum_name(struct ca_types *types, const struct ca_ctype *ty
     (void)types;
     const char *found = NULL;
     if (type->enumerators) {
-        const struct ca_node *node = layout_enumerator(type->enumerators, NULL, &value);
-        return node ? node->text : NULL;
+        return layout_enumerator(type->enumerators, NULL, &value);
     }
     Dwarf_Die die = type->die;
     return type->has_die && die_enumerator(&die, NULL, &value, &found) ? found : NULL;
