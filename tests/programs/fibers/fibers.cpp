@@ -17,7 +17,8 @@
 
 #include "samples/c/account.h"
 
-namespace app::fibers {
+namespace app::fibers
+{
 
 enum class State : unsigned char { Ready, Parked, Done };
 
@@ -32,11 +33,15 @@ struct Waitable {
 };
 
 template <class T> struct Mailbox : Waitable {
-    Mailbox() { kind = "mailbox"; }
+    Mailbox()
+    {
+        kind = "mailbox";
+    }
     std::list<T> letters;
 };
 
-class Fiber : public Base {
+class Fiber : public Base
+{
   public:
     std::string name;
     State state = State::Ready;
@@ -48,7 +53,8 @@ class Fiber : public Base {
     std::weak_ptr<Fiber> parent;
 };
 
-class Scheduler {
+class Scheduler
+{
   public:
     static Scheduler &get();
     template <class Keep> Fiber *start(void (*body)(), std::string name, Keep keep);
@@ -66,11 +72,26 @@ class Scheduler {
     unsigned long last = 0, alive = 0;
 
   public:
-    void keep_by_id(Fiber *f) { by_id.emplace(f->id, f); }
-    void keep_hashed(Fiber *f) { hashed.emplace(f->id, std::shared_ptr<Fiber>(f)); }
-    void keep_listed(Fiber *f) { listed.push_back(f); }
-    void keep_kept(Fiber *f) { kept.emplace_back(f); }
-    Fiber *now() { return current; }
+    void keep_by_id(Fiber *f)
+    {
+        by_id.emplace(f->id, f);
+    }
+    void keep_hashed(Fiber *f)
+    {
+        hashed.emplace(f->id, std::shared_ptr<Fiber>(f));
+    }
+    void keep_listed(Fiber *f)
+    {
+        listed.push_back(f);
+    }
+    void keep_kept(Fiber *f)
+    {
+        kept.emplace_back(f);
+    }
+    Fiber *now()
+    {
+        return current;
+    }
 };
 
 Scheduler &Scheduler::get()
@@ -147,7 +168,9 @@ static void subscriber()
     Scheduler::get().park(&box);
 }
 
-static void brief() {}
+static void brief()
+{
+}
 
 static void finish()
 {

@@ -9,7 +9,8 @@
 
 #include "samples/c/account.h"
 
-namespace rt {
+namespace rt
+{
 
 struct Task;
 
@@ -26,10 +27,21 @@ struct Promise : Links {
     Promise();
     ~Promise();
     Task get_return_object();
-    std::suspend_always initial_suspend() noexcept { return {}; }
-    std::suspend_always final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
+    std::suspend_always initial_suspend() noexcept
+    {
+        return {};
+    }
+    std::suspend_always final_suspend() noexcept
+    {
+        return {};
+    }
+    void return_void()
+    {
+    }
+    void unhandled_exception()
+    {
+        std::terminate();
+    }
 };
 
 static struct {
@@ -55,13 +67,18 @@ Promise::~Promise()
 struct Task {
     using promise_type = Promise;
     std::coroutine_handle<Promise> handle;
-    bool await_ready() { return false; }
+    bool await_ready()
+    {
+        return false;
+    }
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> waiting)
     {
         handle.promise().continuation = waiting;
         return handle;
     }
-    void await_resume() {}
+    void await_resume()
+    {
+    }
 };
 
 Task Promise::get_return_object()
@@ -70,13 +87,18 @@ Task Promise::get_return_object()
 }
 
 struct Event {
-    bool await_ready() { return false; }
+    bool await_ready()
+    {
+        return false;
+    }
     void await_suspend(std::coroutine_handle<Promise> h)
     {
         h.promise().event = this;
         h.promise().wait = Promise::Wait::Event;
     }
-    void await_resume() {}
+    void await_resume()
+    {
+    }
 };
 
 } // namespace rt

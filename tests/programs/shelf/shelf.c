@@ -1,6 +1,7 @@
-/* A scheduler whose tasks share one stack: on a switch, what a task has on it is copied to the heap,
- * by glibc's setjmp, which hides the pointers that it saves. Tasks are slots of a table, linked by
- * index; the table is a static variable of a function. For a description (shelf.yaml) to be tried on.
+/* A scheduler whose tasks share one stack: what a task has on it is copied to the heap when it
+ * parks. Registers are saved by glibc's setjmp, which hides the pointers. Tasks are slots of a
+ * table, linked by index; the table is a static variable of a function. For a description
+ * (shelf.yaml) to be tried on.
  *
  * shelf: prints its account (samples/c/account.h) and dies.
  */
