@@ -156,7 +156,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/unit/%.o $(UNIT_SHARED) $(ARCHIVE)
 		$(WRAPPED:%=-Wl,--wrap=%) $(LIBS) -lcmocka
 
 # Programs that damage what they read, in a loop; tests/integration runs them.
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(ARCHIVE) Makefile
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(ARCHIVE) Makefile
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVE) $(LIBS)

@@ -9,7 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SLOTS = 64, FAULTS_PER_STEP = 64, STEPS_MAX = 24 };
+enum {
+    SLOTS = 64,
+    FAULTS_PER_STEP = 64,
+    STEPS_MAX = 24,
+    FDS_MAX = 64, /* a host needs some of its descriptors itself */
+};
 
 enum loss { WHOLE, CUT, UNREADABLE };
 
@@ -36,6 +41,7 @@ static struct slots all;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned depth;
 static _Atomic bool any_lost;
+static unsigned held; /* descriptors */
 static struct sigaction previous;
 static uintptr_t page_size;
 
@@ -75,7 +81,8 @@ static struct slot *free_slot(void)
     }
 }
 
-/* NULL: no memory. */
+/* Keeps a descriptor of its own of fd (-1: none), without which it only knows less of what
+ * happened. NULL: no memory. */
 static struct slot *claim(const void *start, uintptr_t end, int fd, int prot)
 {
     pthread_mutex_lock(&lock);
@@ -83,7 +90,8 @@ static struct slot *claim(const void *start, uintptr_t end, int fd, int prot)
     struct slot *slot = free_slot();
     if (slot) {
         slot->start = (uintptr_t)start;
-        slot->fd = fd;
+        slot->fd = fd >= 0 && held < FDS_MAX ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+        held += slot->fd >= 0;
         slot->prot = prot;
         slot->tid = start ? 0 : gettid();
         slot->faults = 0;
@@ -98,6 +106,7 @@ static enum loss drop(struct slot *slot)
 {
     pthread_mutex_lock(&lock);
     int fd = slot->fd;
+    held -= fd >= 0;
     slot->fd = -1;
     slot->end = 0;
     pthread_mutex_unlock(&lock);
@@ -207,12 +216,8 @@ void *ca_mapped_create(int fd, size_t size, bool writable)
     void *bytes = mmap(NULL, size, prot, MAP_PRIVATE, fd, 0);
     if (bytes == MAP_FAILED)
         return NULL;
-    /* Without a descriptor of its own it only knows less of what happened. */
-    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    struct slot *slot = claim(bytes, (uintptr_t)bytes + size, own, prot);
+    struct slot *slot = claim(bytes, (uintptr_t)bytes + size, fd, prot);
     if (!slot) {
-        if (own >= 0)
-            close(own);
         munmap(bytes, size);
         errno = ENOMEM;
         return NULL;

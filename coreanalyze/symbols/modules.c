@@ -19,7 +19,13 @@ struct found {
 
 struct finding {
     CA_VEC(struct found) list;
+    struct ca_map paths; /* an interned path -> how many modules are it */
+    uint64_t dropped;
 };
+
+/* Real programs load some thousand files at most, and each once (twice, where a library is loaded
+ * into a name space of its own). What claims more is not believed: each would be opened. */
+enum { MODULES_MAX = 4096, SAME_MAX = 8 };
 
 static void free_module(struct ca_module *module)
 {
@@ -85,6 +91,19 @@ static bool continues(const struct found *last, const struct ca_mapping *mapping
            (mapping->file_offset || mapping->start == last->end);
 }
 
+static struct ca_error *add_found(struct finding *finding, struct found found)
+{
+    uint64_t *same =
+        found.path ? ca_map_put(&finding->paths, (uint64_t)(uintptr_t)found.path, NULL) : NULL;
+    if (found.path && !same)
+        return &ca_error_nomem;
+    if (finding->list.len >= MODULES_MAX || (same && ++*same > SAME_MAX)) {
+        finding->dropped++;
+        return NULL;
+    }
+    return ca_vec_push(&finding->list, found) ? NULL : &ca_error_nomem;
+}
+
 /* Modules by the kernel's list of mappings: a file from its first byte on, and ELF headers in
  * read-only memory of which no file is known. */
 static struct ca_error *find_modules(struct ca_target *target, struct finding *finding)
@@ -101,12 +120,14 @@ static struct ca_error *find_modules(struct ca_target *target, struct finding *f
         if (file ? mapping->file_offset != 0
                  : mapping->flags & PF_W || !has_magic(target, mapping->start))
             continue;
-        if (!ca_vec_push(&finding->list, (struct found){.path = file ? mapping->path : NULL,
-                                                        .start = mapping->start,
-                                                        .end = mapping->end,
-                                                        .deleted = mapping->deleted,
-                                                        .executable = mapping->flags & PF_X}))
-            return &ca_error_nomem;
+        struct ca_error *error =
+            add_found(finding, (struct found){.path = file ? mapping->path : NULL,
+                                              .start = mapping->start,
+                                              .end = mapping->end,
+                                              .deleted = mapping->deleted,
+                                              .executable = mapping->flags & PF_X});
+        if (error)
+            return error;
     }
     return NULL;
 }
@@ -314,12 +335,17 @@ static struct ca_error *fill(struct ca_modules *modules, const struct ca_options
     struct finding finding = {0};
     uint64_t start = UINT64_MAX;
     struct ca_error *error = find_modules(modules->target, &finding);
+    if (finding.dropped)
+        ca_gaps_add(gaps, "modules", 0,
+                    "%llu mapped files are left out: more than %d in all, or %d of one name",
+                    (unsigned long long)finding.dropped, MODULES_MAX, SAME_MAX);
     if (!error)
         error = find_main(modules->target, &finding, options, &start);
     for (size_t i = 0; !error && i < finding.list.len; i++)
         error = add_module(modules, options, gaps, &finding.list.data[i],
                            finding.list.data[i].start == start);
     ca_vec_deinit(&finding.list);
+    ca_map_deinit(&finding.paths);
     if (!error && start == UINT64_MAX && options->exe)
         error = add_unplaced(modules, options, gaps);
     if (!error && modules->list.len)

@@ -17,6 +17,7 @@ struct core {
     Elf64_Ehdr header;
     uint64_t phdr_count;
     uint64_t wanted; /* how large the file would be if nothing were cut */
+    uint64_t noted;  /* bytes of notes that were read */
 };
 
 static void destroy(struct ca_target *target)
@@ -76,9 +77,12 @@ static struct ca_error *open_file(struct core *core, const char *path, struct ca
 static struct ca_error *not_elf(const struct core *core, const char *path)
 {
     static const struct {
-        const char *magic, *name, *tool;
+        const char *magic, *name, *tool; /* tool NULL: nothing here reads it */
         size_t size;
-    } packed[] = {
+    } known[] = {
+        {"MDMP", "a minidump", NULL, 4},
+        {"\xcf\xfa\xed\xfe", "of macOS", NULL, 4},
+        {"MZ", "of Windows", NULL, 2},
         {"\x28\xb5\x2f\xfd", "zstd", "zstd -d", 4},
         {"\x1f\x8b", "gzip", "gzip -d", 2},
         {"\xfd"
@@ -87,11 +91,18 @@ static struct ca_error *not_elf(const struct core *core, const char *path)
         {"\x04\x22\x4d\x18", "lz4", "lz4 -d", 4},
         {"BZh", "bzip2", "bzip2 -d", 3},
     };
-    for (size_t i = 0; i < sizeof(packed) / sizeof(*packed); i++)
-        if (core->size >= packed[i].size && !memcmp(core->bytes, packed[i].magic, packed[i].size))
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+        if (core->size < known[i].size || memcmp(core->bytes, known[i].magic, known[i].size))
+            continue;
+        if (!known[i].tool)
             return ca_error_create(CA_ERROR_FORMAT,
-                                   "%s is compressed with %s: unpack it first (%s)", path,
-                                   packed[i].name, packed[i].tool);
+                                   "%s is not a core file: it is %s; only ELF cores can be read",
+                                   path, known[i].name);
+        return ca_error_create(CA_ERROR_FORMAT,
+                               "%s is compressed with %s: unpack it first (%s -c %s >core; what "
+                               "systemd keeps: coredumpctl dump PID --output=core)",
+                               path, known[i].name, known[i].tool, path);
+    }
     return ca_error_create(CA_ERROR_FORMAT, "%s is not a core file: it is not an ELF file", path);
 }
 
@@ -196,6 +207,21 @@ static struct ca_error *add_load(struct ca_target *target, struct core *core,
     return NULL;
 }
 
+/* Every byte of a core can be a note once, not once for each of a million headers. */
+static struct ca_error *add_notes(struct ca_target *target, struct core *core,
+                                  const Elf64_Phdr *phdr, struct ca_core_files *files,
+                                  struct ca_gaps *gaps)
+{
+    uint64_t there = bytes_there(core, phdr);
+    if (there > core->size - core->noted) {
+        ca_gaps_add(gaps, "notes of the core", 0, "they overlap: those that come later are lost");
+        return NULL;
+    }
+    core->noted += there;
+    return there ? ca_core_read_notes(target, core->bytes + phdr->p_offset, there, files, gaps)
+                 : NULL;
+}
+
 static struct ca_error *read_headers(struct ca_target *target, struct core *core,
                                      struct ca_core_files *files, struct ca_gaps *gaps)
 {
@@ -205,9 +231,7 @@ static struct ca_error *read_headers(struct ca_target *target, struct core *core
         if (phdr.p_type == PT_LOAD)
             error = add_load(target, core, &phdr, gaps);
         else if (phdr.p_type == PT_NOTE)
-            error = ca_core_read_notes(
-                target, core->bytes + (phdr.p_offset < core->size ? phdr.p_offset : core->size),
-                bytes_there(core, &phdr), files, gaps);
+            error = add_notes(target, core, &phdr, files, gaps);
         if (error)
             return error;
     }

@@ -134,6 +134,17 @@ const char *ca_target_read_string(struct ca_target *target, uint64_t address, si
     return NULL;
 }
 
+uint64_t ca_target_next(const struct ca_target *target, uint64_t address)
+{
+    if (target->load)
+        return address;
+    size_t i = find_segment(target, address);
+    if (i == target->segments.len)
+        return UINT64_MAX;
+    uint64_t start = target->segments.data[i].start;
+    return start > address ? start : address;
+}
+
 const struct ca_mapping *ca_target_mapping(const struct ca_target *target, uint64_t address)
 {
     size_t low = 0, high = target->mappings.len;

@@ -196,6 +196,10 @@ static inline bool ca_target_read_u32(struct ca_target *target, uint64_t address
 /* A NUL-terminated string of at most limit bytes, interned in the target; NULL: not readable. */
 const char *ca_target_read_string(struct ca_target *target, uint64_t address, size_t limit);
 
+/* The first address from here on where bytes may be; UINT64_MAX: none. What a core only claims can
+ * be terabytes. */
+uint64_t ca_target_next(const struct ca_target *target, uint64_t address);
+
 /* The mapping that holds address, or NULL. */
 const struct ca_mapping *ca_target_mapping(const struct ca_target *target, uint64_t address);
 

@@ -7,14 +7,8 @@
  *   fuzz_go CORE EXECUTABLE SEEDS [FIRST]
  */
 #include <elf.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <unistd.h>
 
+#include "ask.h"
 #include "runtimes/go/go.h"
 #include "session.h"
 
@@ -24,11 +18,6 @@ enum {
     DEPTH_MAX = 4,
     POINTEE = 192, /* bytes at the end of a pointer that may be changed */
     STACK = 512,
-#ifdef __SANITIZE_ADDRESS__
-    LIMIT = 25, /* sanitizers make it several times slower */
-#else
-    LIMIT = 5,
-#endif
 };
 
 /* A stretch of the target whose bytes are changed. Kinds are equally likely, whatever their number
@@ -47,64 +36,18 @@ static size_t kind_count;
 static struct ca_map known;
 static size_t region_count;
 
-static uint8_t *core; /* the copy that is changed */
-static uint64_t core_size;
-static char path[64];
-static uint64_t state, seed;
-
-static uint64_t next_random(void)
-{
-    state += 0x9e3779b97f4a7c15ull;
-    return ca_hash_u64(state);
-}
-
-static uint64_t below(uint64_t limit)
-{
-    return limit ? next_random() % limit : 0;
-}
-
-/* ---- the copy ---- */
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(2);
-}
-
-/* A copy in memory, which the session opens as a file; holes stay holes. */
-static void copy_core(const char *from)
-{
-    static uint8_t buffer[1 << 16], zero[1 << 16];
-    struct stat st;
-    int in = open(from, O_RDONLY), out = memfd_create("core", 0);
-    if (in < 0 || out < 0 || fstat(in, &st) || ftruncate(out, st.st_size))
-        die(from);
-    core_size = (uint64_t)st.st_size;
-    for (off_t at = 0; at < st.st_size;) {
-        ssize_t got = pread(in, buffer, sizeof(buffer), at);
-        if (got <= 0)
-            die(from);
-        if (memcmp(buffer, zero, (size_t)got) != 0 && pwrite(out, buffer, (size_t)got, at) != got)
-            die(from);
-        at += got;
-    }
-    close(in);
-    core = mmap(NULL, core_size, PROT_READ | PROT_WRITE, MAP_SHARED, out, 0);
-    if (core == MAP_FAILED)
-        die("mmap");
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", out);
-}
+static struct copy core; /* that is changed */
 
 /* Where the target's bytes at address lie in the copy; NULL: not there in one piece. */
 static uint8_t *place_of(uint64_t address, uint64_t size)
 {
-    const Elf64_Ehdr *header = (const Elf64_Ehdr *)core;
-    const Elf64_Phdr *phdr = (const Elf64_Phdr *)(core + header->e_phoff);
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)core.bytes;
+    const Elf64_Phdr *phdr = (const Elf64_Phdr *)(core.bytes + header->e_phoff);
     for (int i = 0; i < header->e_phnum; i++) {
         uint64_t at = address - phdr[i].p_vaddr;
         if (phdr[i].p_type == PT_LOAD && at < phdr[i].p_filesz && size <= phdr[i].p_filesz - at &&
-            phdr[i].p_offset + at + size <= core_size)
-            return core + phdr[i].p_offset + at;
+            phdr[i].p_offset + at + size <= core.size)
+            return core.bytes + phdr[i].p_offset + at;
     }
     return NULL;
 }
@@ -172,7 +115,7 @@ static void add_goroutines(struct ca_session *session, struct ca_go *go)
 static void learn(const struct ca_options *options)
 {
     struct ca_session *session;
-    struct ca_error *error = ca_session_open_core(path, options, &session);
+    struct ca_error *error = ca_session_open_core(core.path, options, &session);
     if (error) {
         fprintf(stderr, "fuzz_go: %s\n", error->message);
         exit(2);
@@ -205,18 +148,23 @@ struct edit {
     uint8_t *at, before[8];
 };
 
-static struct region any_region(void)
+static const struct kind *any_kind(void)
 {
     const struct kind *kind;
     do
         kind = &kinds[below(kind_count)];
     while (!kind->list.len);
+    return kind;
+}
+
+static struct region one_of(const struct kind *kind)
+{
     return kind->list.data[below(kind->list.len)];
 }
 
 static uint64_t bad_word(uint64_t before)
 {
-    struct region other = any_region();
+    struct region other = one_of(any_kind());
     switch (below(12)) {
     case 0:
         return 0;
@@ -245,86 +193,43 @@ static uint64_t bad_word(uint64_t before)
     }
 }
 
+/* A pointer that is right elsewhere: of another structure of the same kind (lists that run into
+ * each other, stacks that two tasks share), or to the structure itself (cycles). */
+static uint64_t moved_word(const struct kind *kind, struct region region, uint64_t offset)
+{
+    struct region other = one_of(kind);
+    uint64_t word = other.address;
+    if (!below(3))
+        return region.address + (below(2) ? 0 : offset);
+    if (offset + 8 <= other.size && below(3))
+        memcpy(&word, place_of(other.address + offset, 8), 8);
+    return word;
+}
+
 static struct edit change(void)
 {
-    struct region region = any_region();
+    const struct kind *kind = any_kind();
+    struct region region = one_of(kind);
     struct edit edit;
-    uint64_t word;
-    edit.at = place_of(region.address + below(region.size / 8) * 8, 8);
+    uint64_t word, offset = below(region.size / 8) * 8;
+    edit.at = place_of(region.address + offset, 8);
     memcpy(edit.before, edit.at, 8);
     memcpy(&word, edit.at, 8);
-    if (below(4)) {
-        word = bad_word(word);
-        memcpy(edit.at, &word, 8);
-    } else {
+    switch (below(8)) {
+    case 0:
+    case 1:
         edit.at[below(8)] = (uint8_t)next_random();
+        return edit;
+    case 2:
+    case 3:
+    case 4:
+        word = moved_word(kind, region, offset);
+        break;
+    default:
+        word = bad_word(word);
     }
+    memcpy(edit.at, &word, 8);
     return edit;
-}
-
-/* ---- asking ---- */
-
-static bool sink(void *arg, const char *text, size_t size)
-{
-    *(uint64_t *)arg += size + (unsigned char)text[size ? size - 1 : 0];
-    return true;
-}
-
-static void write_one(struct ca_session *session, const char *command, const char *argument,
-                      bool json)
-{
-    uint64_t sum = 0;
-    int status;
-    struct ca_request request = {
-        .command = command, .argument = argument, .json = json, .limit = CA_UNKNOWN, .full = true};
-    ca_error_destroy(ca_session_write(session, &request, sink, &sum, &status));
-}
-
-static void ask(struct ca_session *session)
-{
-    static const char *const commands[] = {"leaks", "tasks", "info"};
-    size_t count = ca_session_task_count(session);
-    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
-        write_one(session, commands[i], NULL, true);
-        write_one(session, commands[i], NULL, false);
-    }
-    for (int i = 0; i < 3 && count; i++) {
-        char id[48];
-        ca_session_task_id(session, below(count), id);
-        write_one(session, "task", id, i & 1);
-        write_one(session, "explain", id, i & 1);
-    }
-}
-
-static void late(int signal)
-{
-    static char text[80];
-    (void)signal;
-    int size = snprintf(text, sizeof(text), "seed %llu takes more than %d s\n",
-                        (unsigned long long)seed, LIMIT);
-    if (write(2, text, (size_t)size) < 0)
-        _exit(4);
-    abort();
-}
-
-static void clock_start(void)
-{
-    struct itimerval limit = {.it_value = {.tv_sec = LIMIT}};
-    setitimer(ITIMER_PROF, &limit, NULL);
-}
-
-/* What a sanitizer or a crash needs to be repeated. */
-static void say_seed(const char *core_path, const char *exe)
-{
-    static const char *last;
-    last = getenv("FUZZ_LAST");
-    if (!last)
-        return;
-    FILE *file = fopen(last, "w");
-    if (!file)
-        return;
-    fprintf(file, "fuzz_go %s %s 1 %llu\n", core_path, exe, (unsigned long long)seed);
-    fclose(file);
 }
 
 int main(int argc, char **argv)
@@ -336,30 +241,21 @@ int main(int argc, char **argv)
     uint64_t count = strtoull(argv[3], NULL, 0), opened = 0;
     uint64_t first = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
     struct ca_options options = {.size = sizeof(options), .exe = argv[2], .threshold = 5};
-    copy_core(argv[1]);
+    copy_file(argv[1], &core);
     learn(&options);
-    signal(SIGPROF, late);
     for (seed = first; seed < first + count; seed++) {
         struct edit edits[EDITS_MAX];
-        struct ca_session *session;
         state = seed * 0x9e3779b97f4a7c15ull;
         size_t changes = 1 + below(EDITS_MAX);
         for (size_t i = 0; i < changes; i++)
             edits[i] = change();
-        say_seed(argv[1], argv[2]);
-        clock_start();
-        struct ca_error *error = ca_session_open_core(path, &options, &session);
-        if (!error) {
-            opened++;
-            ask(session);
-            ca_session_destroy(session);
-        }
-        ca_error_destroy(error);
+        opened += try_session(core.path, &options, argv);
         while (changes--)
             memcpy(edits[changes].at, edits[changes].before, 8);
     }
-    printf("%llu seeds in %zu regions of %zu kinds: %llu opened, %llu refused\n",
+    printf("%llu seeds in %zu regions of %zu kinds: %llu opened, %llu refused, the slowest (%llu) "
+           "took %.2f s\n",
            (unsigned long long)count, region_count, kind_count, (unsigned long long)opened,
-           (unsigned long long)(count - opened));
+           (unsigned long long)(count - opened), (unsigned long long)slowest_seed, slowest);
     return 0;
 }

@@ -1,10 +1,10 @@
 """Bad input: a clear message or a partial answer, the right exit status, no crash and no hang."""
 
 import os
+import pwd
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 
@@ -12,6 +12,7 @@ import pytest
 
 import build
 import crash
+import csamples
 import strictjson
 import toolchains
 
@@ -80,13 +81,17 @@ def test_not_regular(coreanalyze, sample, tmp_path):
     server.close()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable(coreanalyze, sample, tmp_path):
-    copy = tmp_path / "core"
-    shutil.copy(sample.core, copy)
-    copy.chmod(0)
-    refused(coreanalyze, copy, says="permission")
-    copy.chmod(stat.S_IRUSR)
+    """Root may read everything, and so asks as somebody else."""
+    nobody = pwd.getpwnam("nobody")
+    core = tmp_path / "core"
+    shutil.copy(sample.core, core)
+    core.chmod(0)
+    done = subprocess.run(
+        [coreanalyze.path, "leaks", "core"], cwd=tmp_path, capture_output=True, timeout=LIMIT,
+        **({"user": nobody.pw_uid, "group": nobody.pw_gid} if os.geteuid() == 0 else {}),
+    )
+    assert done.returncode == 2 and b"ermission" in done.stderr, done.stderr
 
 
 def test_no_runtime(coreanalyze, tmp_path):
@@ -162,30 +167,53 @@ def test_cut(coreanalyze, sample, full, tmp_path):
         assert ask(coreanalyze, copy, "--strict").returncode == 2
 
 
-def fuzzer(coreanalyze):
-    path = coreanalyze.path.parent / "fuzz" / "fuzz_go"
+def run_fuzzer(coreanalyze, record, name, core, binary, seeds, tmp_path):
+    """Damage in a loop inside one process, which ends at the first crash, or a seed of over 5 s."""
+    path, last = coreanalyze.path.parent / "fuzz" / name, tmp_path / "last"
     if not path.exists():
         pytest.fail(f"{path} is not built: run make unit-programs")
-    return path
+    done = subprocess.run(
+        [str(path), str(core), str(binary), str(seeds)],
+        env=dict(os.environ, FUZZ_LAST=str(last)), capture_output=True, text=True, timeout=7200,
+    )
+    said = last.read_text() if last.exists() else ""
+    assert done.returncode == 0, f"status {done.returncode}\n{said}\n{done.stderr[-6000:]}"
+    record.lines.append(f"{name} {binary.name}: {done.stdout.strip()}")
 
 
 @pytest.mark.parametrize("program, shape", [
     ("shapes", "plain"), ("all", "plain"), ("all", "stripped"),
 ])
-def test_random_bytes(coreanalyze, full, tmp_path, program, shape):
-    """Random bytes over the runtime's structures, looped inside one process."""
-    seeds = (4000 if full else 150) // (5 if SLOW and not full else 1)
+def test_random_bytes(coreanalyze, record, full, tmp_path, program, shape):
+    """Random bytes over the runtime's structures, and pointers between them that lead elsewhere."""
     try:
         chain = toolchains.find("own")
     except toolchains.Missing as why:
         pytest.skip(str(why))
     binary = build.build(chain, program, shape)
     core = crash.run(binary, (), tmp_path / "run").core
-    last = tmp_path / "last"
-    done = subprocess.run(
-        [str(fuzzer(coreanalyze)), str(core), str(binary), str(seeds)],
-        env=dict(os.environ, FUZZ_LAST=str(last)), capture_output=True, text=True, timeout=7200,
-    )
-    said = last.read_text() if last.exists() else ""
-    assert done.returncode == 0, f"{said}\n{done.stderr[-6000:]}"
-    print(done.stdout, file=sys.stderr)
+    seeds = 10000 if full else 30 if SLOW else 150
+    run_fuzzer(coreanalyze, record, "fuzz_go", core, binary, seeds, tmp_path)
+
+
+@pytest.mark.parametrize("program", ["go", "go-pie-stripped", "pth", "state-threads"])
+def test_damaged_files(coreanalyze, record, full, tmp_path, program):
+    """Headers, sections, tables and debug information of the executable that lie, and the headers
+    and notes of the core."""
+    if program.startswith("go"):
+        try:
+            chain = toolchains.find("own")
+        except toolchains.Missing as why:
+            pytest.skip(str(why))
+        binary = build.build(chain, "shapes", program[3:] or "plain")
+        core = crash.run(binary, (), tmp_path / "run").core
+    elif csamples.available(program):
+        csamples.make()
+        binary = csamples.OUT / program / "server"
+        core = csamples.die(binary, ("leak", 50), tmp_path / "run").core
+    else:
+        pytest.skip(f"{program} is not installed")
+    plain = tmp_path / f"{program}.unpacked"
+    subprocess.run(["objcopy", "--decompress-debug-sections", str(binary), str(plain)], check=True)
+    seeds = 10000 if full else 60 if SLOW else 300
+    run_fuzzer(coreanalyze, record, "fuzz_exe", core, plain, seeds, tmp_path)

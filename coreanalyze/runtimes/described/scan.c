@@ -191,6 +191,10 @@ bool ca_walk_scan(struct ca_source *source, const struct ca_scope *scope, ca_wal
         if ((m->flags & (PF_R | PF_W)) != (PF_R | PF_W))
             continue;
         for (uint64_t at = m->start; ok && at < m->end; at += CHUNK) {
+            uint64_t there = ca_target_next(target, at);
+            if (there >= m->end)
+                break;
+            at += (there - at) / CHUNK * CHUNK;
             uint64_t size = m->end - at < CHUNK ? m->end - at : CHUNK;
             uint64_t more = m->end - at < size + extra ? m->end - at : size + extra;
             const uint8_t *bytes = ca_target_peek(target, at, scratch, more);

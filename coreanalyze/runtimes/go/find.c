@@ -130,9 +130,14 @@ static bool each_word(struct ca_target *target, struct ca_module *module,
         const struct ca_mapping *mapping = &target->mappings.data[i];
         if (mapping->end <= module->start || mapping->start >= module->end || mapping->flags & PF_X)
             continue;
-        for (uint64_t at = mapping->start; at + PAGE <= mapping->end; at += PAGE) {
-            if (!ca_target_read(target, at, page, PAGE))
+        for (uint64_t at = mapping->start; mapping->end - at >= PAGE; at += PAGE) {
+            if (!ca_target_read(target, at, page, PAGE)) {
+                uint64_t next = ca_target_next(target, at + PAGE) & ~(uint64_t)(PAGE - 1);
+                if (next >= mapping->end)
+                    break;
+                at = next - PAGE;
                 continue;
+            }
             if (!ca_target_read_u64(target, at + PAGE, &page[PAGE / 8]))
                 page[PAGE / 8] = 0;
             for (uint64_t k = 0; k < PAGE / 8; k++)

@@ -158,7 +158,7 @@ static void foreign_mapping(struct ca_go_heap *heap, const struct ca_root_sink *
         uint64_t next = i < skip->list.len ? skip->list.data[i].end : end;
         if (stop > end)
             stop = end;
-        for (uint64_t at = start; at < stop;) {
+        for (uint64_t at = start; (at = ca_target_next(heap->target, at)) < stop;) {
             uint64_t part = 4096 - at % 4096;
             if (part > stop - at)
                 part = stop - at;

@@ -218,12 +218,29 @@ static bool begins_with_main(struct ca_go *go, uint64_t address)
            goid == 1;
 }
 
+/* The words of the data, those that are not in the core left out. */
+static uint64_t word_from(const struct search *search, uint64_t at)
+{
+    uint64_t there = ca_target_next(search->go->target, at);
+    return there < UINT64_MAX / 2 ? (there + 7) & ~7ull : UINT64_MAX / 2;
+}
+
+static uint64_t first_word(const struct search *search)
+{
+    return word_from(search, search->low);
+}
+
+static uint64_t next_word(const struct search *search, uint64_t at)
+{
+    return word_from(search, at + 8);
+}
+
 /* Without a usable allgadd: the data segment holds one slice whose entries are all g's. */
 static void scan_allgs(struct search *search)
 {
     struct ca_go *go = search->go;
     uint64_t found = 0, most = 0, slice[3];
-    for (uint64_t at = (search->low + 7) & ~7ull; at + 24 <= search->high; at += 8) {
+    for (uint64_t at = first_word(search); at + 24 <= search->high; at = next_word(search, at)) {
         if (!ca_target_read(go->target, at, slice, sizeof(slice)) || slice[1] <= most ||
             !is_allgs(go, at) || !begins_with_main(go, at))
             continue;
@@ -316,7 +333,7 @@ static void search_reasons(struct search *search)
 {
     static const char second[] = "GC assist marking";
     struct ca_go *go = search->go;
-    for (uint64_t at = (search->low + 7) & ~7ull; at + 32 <= search->high; at += 8) {
+    for (uint64_t at = first_word(search); at + 32 <= search->high; at = next_word(search, at)) {
         uint64_t strings[4];
         char text[sizeof(second) - 1];
         if (!ca_target_read(go->target, at, strings, sizeof(strings)) || strings[1] ||
@@ -466,8 +483,8 @@ static void data_range(struct search *search)
     search->high = module->enoptrbss > module->ebss ? module->enoptrbss : module->ebss;
     if (module->data < search->low)
         search->low = module->data;
-    if (search->high - search->low > 1ull << 30)
-        search->high = search->low;
+    if (search->high - search->low > 1ull << 30 || search->high > UINT64_MAX / 2)
+        search->high = search->low = 0;
 }
 
 struct ca_error *ca_go_search_globals(struct ca_go *go)
