@@ -11,6 +11,7 @@ import pytest
 
 import build
 import crash
+import leftovers
 import strictjson
 import toolchains
 import versions_table
@@ -22,6 +23,15 @@ def pytest_addoption(parser):
     parser.addoption(
         "--full", action="store_true", help="every toolchain and shape (also: CA_FULL=1)"
     )
+
+
+def pytest_configure():
+    leftovers.configure()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item):
+    leftovers.after_test(item.nodeid)
 
 
 def is_full(config):
@@ -54,8 +64,11 @@ def record():
     return RECORD
 
 
-def pytest_sessionfinish():
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
     versions_table.keep(RECORD.equal)
+    if leftovers.finish():
+        session.exitstatus = 1
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -68,6 +81,8 @@ def pytest_terminal_summary(terminalreporter):
     for rule, count in sorted(RECORD.rules.items()):
         write(f"  exception {rule}: {count}")
     for line in RECORD.lines:
+        write(line)
+    for line in leftovers.LEFT:
         write(line)
     for name, why in RECORD.missing.items():
         write(f"toolchain {name} is missing, {RECORD.skipped[name]} tests skipped: {why}")
