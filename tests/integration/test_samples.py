@@ -82,6 +82,7 @@ def matches(group, one):
 
     same("verdict", one["verdict"], group["verdict"])
     same("rule", one.get("rule"), group["rule"])
+    same("pattern", one.get("pattern"), group["pattern"])
     same("proof", "unreachable" if one["verdict"] == "leaked" else None, group["proof"])
     reason = group["reason"]
     if reason not in one["reason"].split("|") and one["verdict"] != "active":
