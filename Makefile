@@ -52,6 +52,7 @@ endif
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/*.c)))
+ORACLES := $(patsubst tests/oracle/%.c,$(BUILD)/oracle/%,$(sort $(wildcard tests/oracle/*.c)))
 # Files in tests/unit that are no test themselves are shared by all of them.
 UNIT_SHARED := $(patsubst tests/unit/%.c,$(BUILD)/obj/unit/%.o,\
 	$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
@@ -161,10 +162,15 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(ARCHIVE) Makefile
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVE) $(LIBS)
 
+$(BUILD)/oracle/%: tests/oracle/%.c $(ARCHIVE) Makefile
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVE) $(LIBS)
+
 # See tests/unit/fail_alloc.h.
 WRAPPED := malloc calloc realloc
 
-unit-programs: $(UNIT_TESTS) $(FUZZERS)
+unit-programs: $(UNIT_TESTS) $(FUZZERS) $(ORACLES)
 
 unit: $(UNIT_TESTS)
 	tests/run-unit $(UNIT_TESTS)

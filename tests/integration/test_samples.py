@@ -58,20 +58,6 @@ def groups_of(document, one):
     ]
 
 
-# What Go never looks at but something might still act on is scanned conservatively: a stale word
-# there may keep a leaked goroutine alive in our eyes. It must be one of these that does.
-CONSERVATIVE = {"a thread's stack", "registers of a thread", "C memory"}
-
-
-def only_held_conservatively(coreanalyze, crash, group):
-    """Whether each member of the group is kept by a word that only looks like a pointer."""
-    for task in group["ids"]:
-        why = coreanalyze.json("explain", task, crash.core, "--exe", crash.binary)
-        if not why["path"] or why["path"][0]["name"] not in CONSERVATIVE:
-            return False
-    return True
-
-
 def matches(group, one):
     """What of a group is not as expected: a list of texts."""
     wrong = []
@@ -100,10 +86,6 @@ def test_leak(coreanalyze, record, toolchain, crashed, name):
         groups = groups_of(document, one)
         assert sum(group["count"] for group in groups) == int(one["count"]), one["site"]
         for group in groups:
-            if one["verdict"] == "leaked" and group["verdict"] == "waiting":
-                assert only_held_conservatively(coreanalyze, crash, group)
-                record.rules["held-by-a-stale-word"] += group["count"]
-                continue
             assert matches(group, one) == []
 
 

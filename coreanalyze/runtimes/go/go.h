@@ -206,9 +206,21 @@ const struct ca_go_birth *ca_go_birth_of(struct ca_go *go, struct ca_tasks *task
 const struct ca_thread *ca_go_thread_of(struct ca_go *go, const struct ca_go_g *g);
 /* The bounds of a g's stack; false: g is 0, or they make no sense. */
 bool ca_go_stack_bounds(struct ca_go *go, uint64_t g, uint64_t *low, uint64_t *high);
-/* From a signal frame: registers at the interruption. regs are those inside the handler. */
-bool ca_go_signal_regs(struct ca_go *go, uint64_t m, const struct ca_regs *inside,
-                       struct ca_regs *ret);
+/* From inside a signal handler, one handler outwards: registers at the interruption. false: not in
+ * one, or no way out was found. */
+enum { CA_GO_SIGNALS_MAX = 4 };
+bool ca_go_signal_leave(struct ca_go *go, uint64_t m, const struct ca_regs *inside,
+                        struct ca_regs *ret);
+/* Out of all handlers: a second signal may have come inside the first one's. */
+struct ca_regs ca_go_signal_regs(struct ca_go *go, uint64_t m, const struct ca_regs *inside);
+/* Frames of a thread's own stack [low, high) from these registers outwards, innermost first. */
+enum ca_go_stretch {
+    CA_GO_STRETCH_OVER,   /* to its first frame, or to where it was switched to: at *end */
+    CA_GO_STRETCH_SIGNAL, /* to what the kernel pushed for a signal: at *end */
+    CA_GO_STRETCH_LOST,   /* into code that is not Go's or cannot be unwound: at *end */
+};
+enum ca_go_stretch ca_go_stack_stretch(struct ca_go *go, const struct ca_regs *regs, uint64_t low,
+                                       uint64_t high, struct ca_go_frames *frames, uint64_t *end);
 
 /* names.c */
 struct ca_error *ca_go_name_stack(struct ca_runtime *runtime, struct ca_tasks *tasks,

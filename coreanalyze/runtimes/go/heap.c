@@ -490,6 +490,9 @@ static void go_destroy(struct ca_heap *base)
     ca_vec_deinit(&heap->heap.specials);
     ca_vec_deinit(&heap->heap.opaque);
     ca_map_deinit(&heap->arena_index);
+    ca_map_deinit(&heap->m_of_tid);
+    ca_map_deinit(&heap->busy);
+    ca_vec_deinit(&heap->system_stacks);
     ca_map_deinit(&heap->type_index);
     free(heap);
 }
@@ -531,7 +534,7 @@ struct ca_error *ca_go_heap_hold(struct ca_go *go)
     struct ca_gaps gaps = {0}, *kept = go->runtime.context.gaps;
     go->runtime.context.gaps = &gaps;
     heap->holding = true;
-    bool ok = read_spans(heap) && !heap->failed;
+    bool ok = read_spans(heap) && ca_go_heap_read_threads(heap) && !heap->failed;
     if (ok)
         ca_go_heap_roots(&heap->heap, &nobody);
     go->runtime.context.gaps = kept;
@@ -557,7 +560,8 @@ static struct ca_error *go_prepare(struct ca_runtime *runtime, struct ca_tasks *
         ca_go_heap_break(heap, "heap", 0, "the runtime's heap was not found");
     else if (go->layout.at[GO_MSPAN_SIZE] <= 0 || go->layout.at[GO_MSPAN_SIZE] > SPAN_BYTES_MAX)
         ca_go_heap_break(heap, "heap", 0, "the layout of its spans makes no sense");
-    else if (!read_spans(heap) || !read_opaque(heap) || heap->failed) {
+    else if (!read_spans(heap) || !read_opaque(heap) || !ca_go_heap_read_threads(heap) ||
+             heap->failed) {
         go_destroy(&heap->heap);
         return &ca_error_nomem;
     }

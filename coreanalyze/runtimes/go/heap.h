@@ -5,7 +5,9 @@
  * heap_bits.c   where the pointers of an object are, all formats from 1.19 on
  * heap_types.c  pointer masks of types
  * heap_describe.c  names, for explanations
- * heap_roots.c  globals, finalizers, threads, foreign memory
+ * heap_roots.c  globals, finalizers
+ * heap_threads.c  registers, stacks that are no goroutine's
+ * heap_foreign.c  C memory
  * heap_shape.c  what the code around a wait looks like
  * stackmap.c    where the pointers of a stack are
  *
@@ -77,6 +79,16 @@ struct ca_go_range {
     uint64_t start, end;
 };
 
+struct ca_go_system_stack { /* g0's */
+    uint64_t low, high, m;
+};
+
+enum ca_go_foreign {
+    CA_GO_FOREIGN_UNKNOWN,
+    CA_GO_FOREIGN_NONE,
+    CA_GO_FOREIGN_SOME,
+};
+
 struct ca_go_heap {
     struct ca_heap heap; /* first */
     struct ca_go *go;
@@ -86,10 +98,14 @@ struct ca_go_heap {
     CA_VEC(struct ca_go_arena) arenas;
     struct ca_map type_index; /* address -> index + 1 */
     CA_VEC(struct ca_go_type) types;
-    CA_VEC(uint8_t *) owned;         /* copies of what cannot be viewed */
-    CA_VEC(struct ca_go_plan) plans; /* by stack */
-    CA_VEC(uint8_t) task_flags;      /* by task: enum ca_go_task_flag */
-    struct ca_go_plan once;          /* for a stack that is not cached */
+    CA_VEC(uint8_t *) owned;                         /* copies of what cannot be viewed */
+    CA_VEC(struct ca_go_plan) plans;                 /* by stack */
+    CA_VEC(uint8_t) task_flags;                      /* by task: enum ca_go_task_flag */
+    struct ca_go_plan once;                          /* for a stack that is not cached */
+    struct ca_map m_of_tid;                          /* kernel tid -> m */
+    CA_VEC(struct ca_go_system_stack) system_stacks; /* by low */
+    struct ca_map busy; /* kernel tid -> task that is on the thread, index + 1 */
+    enum ca_go_foreign foreign_code;
     uint64_t arena_base;
     bool failed;
     bool holding; /* only has loaded what will be read later */
@@ -129,7 +145,27 @@ void ca_go_heap_roots(struct ca_heap *heap, const struct ca_root_sink *sink);
 bool ca_go_heap_words(struct ca_go_heap *heap, const struct ca_root_sink *sink,
                       const struct ca_root *root, uint64_t start, uint64_t end);
 
+/* heap_threads.c. Threads on which a goroutine is come with its task, others with the roots. */
+bool ca_go_heap_read_threads(struct ca_go_heap *heap); /* false: no memory */
+void ca_go_heap_threads(struct ca_go_heap *heap, const struct ca_root_sink *sink);
+/* Everything that one thread holds, but for the goroutine's own stack. */
+void ca_go_heap_thread(struct ca_go_heap *heap, const struct ca_thread *thread,
+                       const struct ca_root_sink *sink);
+/* The thread's stack pointer outside of all signal handlers. */
+bool ca_go_heap_thread_sp(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret);
+/* pc follows an instruction of Go's own code that enters the kernel. */
+bool ca_go_heap_in_system_call(struct ca_go_heap *heap, uint64_t pc);
+/* The thread's m; 0: Go does not know it. */
+uint64_t ca_go_heap_m(const struct ca_go_heap *heap, const struct ca_thread *thread);
+static inline bool ca_go_heap_on_thread(const struct ca_go_heap *heap, const struct ca_task *task)
+{
+    return task->runtime == heap->heap.runtime->index && task->thread != CA_UNKNOWN &&
+           (task->state == CA_STATE_RUNNING || task->state == CA_STATE_SYSCALL);
+}
+
 /* heap_foreign.c */
+/* Is there code that is not Go's? Then it may have memory of its own. */
+bool ca_go_heap_has_foreign_code(struct ca_go_heap *heap);
 void ca_go_heap_foreign(struct ca_go_heap *heap, const struct ca_root_sink *sink);
 
 /* heap_describe.c */
@@ -147,5 +183,8 @@ uint32_t ca_go_heap_shape(struct ca_heap *heap, uint32_t task);
 void ca_go_heap_expect_task(const struct ca_heap *base, uint32_t task);
 void ca_go_heap_task_roots(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);
 void ca_go_plan_deinit(struct ca_go_plan *plan);
+/* The words of frames of a thread's own stack. false: no map fits one of them. */
+bool ca_go_heap_frames(struct ca_go_heap *heap, const struct ca_go_frames *frames,
+                       const struct ca_root_sink *sink);
 
 #endif

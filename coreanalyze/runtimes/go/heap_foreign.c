@@ -14,8 +14,7 @@ enum {
     PAGE = 4096,
 };
 
-/* Is there code that is not Go's? Then it may have memory of its own. */
-static bool has_foreign_code(struct ca_go_heap *heap)
+static bool find_foreign_code(struct ca_go_heap *heap)
 {
     const struct ca_modules *modules = heap->go->runtime.context.modules;
     uint64_t address;
@@ -30,6 +29,13 @@ static bool has_foreign_code(struct ca_go_heap *heap)
     struct ca_go_func found[1];
     ca_go_tables_functions(&heap->go->tables, names, 1, found);
     return found[0].record != NULL;
+}
+
+bool ca_go_heap_has_foreign_code(struct ca_go_heap *heap)
+{
+    if (heap->foreign_code == CA_GO_FOREIGN_UNKNOWN)
+        heap->foreign_code = find_foreign_code(heap) ? CA_GO_FOREIGN_SOME : CA_GO_FOREIGN_NONE;
+    return heap->foreign_code == CA_GO_FOREIGN_SOME;
 }
 
 struct skip {
@@ -173,7 +179,7 @@ static void foreign_mapping(struct ca_go_heap *heap, const struct ca_root_sink *
 void ca_go_heap_foreign(struct ca_go_heap *heap, const struct ca_root_sink *sink)
 {
     struct skip skip = {0};
-    if (!has_foreign_code(heap))
+    if (!ca_go_heap_has_foreign_code(heap))
         return;
     if (heap->target->mappings.len == 0)
         ca_go_heap_break(heap, "C memory", 0, "its mappings are not known");

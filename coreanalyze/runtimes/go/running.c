@@ -32,7 +32,7 @@ static bool inside_stack_of(struct ca_go *go, uint64_t g, uint64_t sp)
 
 /* The code that a signal handler returns to, whoever put it there: mov $15,%rax or mov $15,%eax,
  * then syscall (glibc, Go); mov x8,#139, then svc #0. */
-static bool is_sigreturn(struct ca_go *go, uint64_t pc)
+bool ca_go_is_sigreturn(struct ca_go *go, uint64_t pc)
 {
     static const struct {
         enum ca_arch arch;
@@ -76,16 +76,11 @@ static bool ucontext_regs(struct ca_go *go, uint64_t sp, struct ca_regs *ret)
 static bool leave_handler(struct ca_go *go, const struct ca_regs *inside, struct ca_regs *ret)
 {
     struct ca_go_frames scratch = {0};
-    struct ca_go_walk walk = {.go = go, .frames = &scratch, .exact = true, .leaving = true};
+    struct ca_go_walk walk = {.go = go, .frames = &scratch, .leaving = true};
     bool found = false;
-    ca_target_pc(go->target->arch, inside, &walk.pc);
-    ca_target_sp(go->target->arch, inside, &walk.sp);
-    if (go->target->arch == CA_ARCH_ARM64) {
-        walk.lr = inside->value[30];
-        walk.lr_known = true;
-    }
+    ca_go_walk_from_regs(&walk, inside);
     for (int i = 0; i < 64; i++) {
-        if (is_sigreturn(go, walk.pc)) {
+        if (ca_go_is_sigreturn(go, walk.pc)) {
             found = ucontext_regs(go, walk.sp, ret);
             break;
         }
@@ -133,24 +128,25 @@ static bool search_context(struct ca_go *go, uint64_t m, uint64_t gsignal, uint6
     return false;
 }
 
-bool ca_go_signal_regs(struct ca_go *go, uint64_t m, const struct ca_regs *inside,
-                       struct ca_regs *ret)
+bool ca_go_signal_leave(struct ca_go *go, uint64_t m, const struct ca_regs *inside,
+                        struct ca_regs *ret)
 {
     uint64_t gsignal, sp;
-    *ret = *inside;
-    bool left = false;
-    /* Signals nest: a second one may have come inside the first handler. */
-    for (int depth = 0; depth < 4; depth++) {
-        if (!ca_target_sp(go->target->arch, ret, &sp) ||
-            !ca_go_read_u64(go, m, GO_M_GSIGNAL, &gsignal) || !inside_stack_of(go, gsignal, sp))
-            return left;
-        struct ca_regs outer;
-        if (!leave_handler(go, ret, &outer) && !search_context(go, m, gsignal, sp, &outer))
-            return false;
-        *ret = outer;
-        left = true;
+    if (!ca_target_sp(go->target->arch, inside, &sp) ||
+        !ca_go_read_u64(go, m, GO_M_GSIGNAL, &gsignal) || !inside_stack_of(go, gsignal, sp))
+        return false;
+    return leave_handler(go, inside, ret) || search_context(go, m, gsignal, sp, ret);
+}
+
+struct ca_regs ca_go_signal_regs(struct ca_go *go, uint64_t m, const struct ca_regs *inside)
+{
+    struct ca_regs regs = *inside, outer;
+    for (int depth = 0; depth < CA_GO_SIGNALS_MAX; depth++) {
+        if (!ca_go_signal_leave(go, m, &regs, &outer))
+            break;
+        regs = outer;
     }
-    return left;
+    return regs;
 }
 
 /* ---- where to begin ------------------------------------------------------------------------ */
@@ -351,15 +347,12 @@ void ca_go_walk_running(struct ca_go_walk *walk, const struct ca_go_g *g)
     const struct ca_thread *thread = ca_go_thread_of(go, g);
     struct running running = {.walk = walk, .g = g, .m = ca_go_u64(go, g->bytes, GO_G_M)};
     uint64_t curg = 0;
-    struct ca_regs outer;
     struct ca_go_func func;
     walk->why = "it runs, and its thread's registers are not known";
     if (!thread || !running.m || !ca_go_read_u64(go, running.m, GO_M_CURG, &curg) ||
         curg != g->address)
         return;
-    running.regs = thread->regs;
-    if (ca_go_signal_regs(go, running.m, &thread->regs, &outer))
-        running.regs = outer;
+    running.regs = ca_go_signal_regs(go, running.m, &thread->regs);
     if (!ca_target_pc(go->target->arch, &running.regs, &running.pc) ||
         !ca_target_sp(go->target->arch, &running.regs, &running.sp))
         return;

@@ -27,6 +27,7 @@ enum special {
     SPECIAL_GOGO,
     SPECIAL_ASMCGOCALL,
     SPECIAL_CGOCALLBACK,
+    SPECIAL_SIGTRAMP,
 };
 
 struct step {
@@ -65,6 +66,7 @@ static uint8_t special_of(const char *name)
         {"runtime.gogo", SPECIAL_GOGO},
         {"gogo", SPECIAL_GOGO},
         {"runtime.asmcgocall", SPECIAL_ASMCGOCALL},
+        {"runtime.sigtramp", SPECIAL_SIGTRAMP},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (!strcmp(name, table[i].name))
@@ -328,6 +330,45 @@ void ca_go_walk_from_sched(struct ca_go_walk *walk, const struct ca_go_g *g)
     walk->sp = ca_go_u64(walk->go, g->bytes, GO_G_SCHED_SP);
     walk->lr = ca_go_u64(walk->go, g->bytes, GO_G_SCHED_LR);
     walk->lr_known = walk->go->target->arch == CA_ARCH_ARM64 && walk->lr;
+}
+
+void ca_go_walk_from_regs(struct ca_go_walk *walk, const struct ca_regs *regs)
+{
+    ca_target_pc(walk->go->target->arch, regs, &walk->pc);
+    ca_target_sp(walk->go->target->arch, regs, &walk->sp);
+    walk->exact = true;
+    if (walk->go->target->arch == CA_ARCH_ARM64) {
+        walk->lr = regs->value[30];
+        walk->lr_known = true;
+    }
+}
+
+enum ca_go_stretch ca_go_stack_stretch(struct ca_go *go, const struct ca_regs *regs, uint64_t low,
+                                       uint64_t high, struct ca_go_frames *frames, uint64_t *end)
+{
+    struct ca_go_walk walk = {.go = go, .frames = frames};
+    ca_go_frames_clear(frames);
+    ca_go_walk_from_regs(&walk, regs);
+    for (size_t i = 0; i < CA_GO_FRAMES_MAX; i++) {
+        *end = walk.sp;
+        if (walk.sp < low || walk.sp >= high)
+            return CA_GO_STRETCH_LOST;
+        if (ca_go_is_sigreturn(go, walk.pc))
+            return CA_GO_STRETCH_SIGNAL;
+        struct step step = step_at(go, walk.pc);
+        if (step.kind == STEP_UNKNOWN || step.kind == STEP_BROKEN ||
+            (step.kind == STEP_SPWRITE && i == 0))
+            return CA_GO_STRETCH_LOST;
+        bool is_handler = step.special == SPECIAL_SIGTRAMP;
+        if (step.kind == STEP_SPWRITE || (step.kind == STEP_TOP && !is_handler))
+            return CA_GO_STRETCH_OVER;
+        if (!is_handler && /* that one saved only what the signal's context has too */
+            !keep(frames, (struct ca_raw_frame){walk.pc, walk.sp, walk.exact || step.at_entry}))
+            return CA_GO_STRETCH_LOST;
+        if (!to_caller(&walk, &step))
+            return CA_GO_STRETCH_LOST;
+    }
+    return CA_GO_STRETCH_LOST;
 }
 
 bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_frames *frames,

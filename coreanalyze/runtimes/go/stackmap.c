@@ -164,6 +164,10 @@ static bool add_frame(struct planner *planner, const struct frame *frame, bool *
     const struct ca_go *go = planner->heap->go;
     uint64_t pc = frame->pc;
     *ok = true;
+    if (frame->interrupted && ca_go_heap_in_system_call(planner->heap, pc)) {
+        bool any; /* a stub in assembly has no locals; without a map its arguments are numbers */
+        return add_args(planner, frame, 0, &any);
+    }
     if (frame->interrupted)
         return add_interrupted(planner, frame);
     if (frame->panicked) {
@@ -244,6 +248,11 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
         bool here = preempts(&frame.func);
         /* The innermost frame of a running goroutine stands anywhere. */
         bool running = i == 0 && frames[i].exact && frame.pc != frame.func.entry;
+        if (running &&
+            (ca_go_func_flag(&planner->heap->go->tables, &frame.func) & CA_GO_FLAG_SPWRITE)) {
+            planner->plan->whole = true; /* between two stacks */
+            break;
+        }
         frame.interrupted = conservative || here || running;
         if (!add_frame(planner, &frame, &ok))
             return false;
@@ -257,6 +266,59 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
               sizeof(struct ca_go_plan_object), by_offset);
     planner->plan->made = true;
     return true;
+}
+
+/* Emits a plan's words where no goroutine's stack is. */
+static bool emit(struct ca_go_heap *heap, const struct ca_go_plan *plan,
+                 const struct ca_root_sink *sink)
+{
+    struct ca_root root = {.kind = CA_ROOT_STACK, .name = "a thread's stack", .frame = CA_NONE};
+    for (size_t i = 0; i < plan->words.len; i++) {
+        struct ca_word word = {.address = (uint64_t)plan->words.data[i].offset};
+        if (!ca_target_read_u64(heap->target, word.address, &word.value))
+            return false;
+        sink->add(sink->arg, &root, &word, 1);
+    }
+    for (size_t i = 0; i < plan->ranges.len; i++) {
+        uint64_t start = (uint64_t)plan->ranges.data[i].offset;
+        if (!ca_go_heap_words(heap, sink, &root, start, start + plan->ranges.data[i].size))
+            return false;
+    }
+    return true;
+}
+
+/* System stacks have no objects of their own that only a pointer keeps in use: their frames' are
+ * read as a whole. */
+static bool add_thread_frame(struct planner *planner, struct frame *frame)
+{
+    bool ok;
+    if (!add_frame(planner, frame, &ok))
+        return false;
+    for (size_t i = 0; i < planner->plan->objects.len; i++) {
+        const struct ca_go_plan_object *object = &planner->plan->objects.data[i];
+        if (!add_range(planner, frame, (uint64_t)object->offset, object->size))
+            return false;
+    }
+    planner->plan->objects.len = 0;
+    return ok || add_interrupted(planner, frame); /* assembly has no maps */
+}
+
+bool ca_go_heap_frames(struct ca_go_heap *heap, const struct ca_go_frames *frames,
+                       const struct ca_root_sink *sink)
+{
+    struct ca_go_plan plan = {0};
+    struct planner planner = {.heap = heap, .plan = &plan};
+    bool ok = true;
+    for (size_t i = 0; i < frames->list.len && ok; i++) {
+        struct frame frame;
+        ok = fill_frame(heap, &frames->list.data[i], frames->list.data[i].sp, &frame);
+        frame.number = CA_NONE;
+        frame.interrupted = i == 0 && frame.pc != frame.func.entry;
+        ok = ok && add_thread_frame(&planner, &frame);
+    }
+    ok = ok && plan.calls.len == 0 && emit(heap, &plan, sink);
+    ca_go_plan_deinit(&plan);
+    return ok;
 }
 
 /* ---- one goroutine ------------------------------------------------------------------------- */
@@ -365,6 +427,56 @@ static void put_call(struct scan *scan, const struct ca_go_plan_call *call)
             put_at(scan, scan->base + (uint64_t)call->argp + i * 8, call->frame, false);
 }
 
+/* What a thread's words say: some point at objects on the goroutine's stack. */
+static void thread_add(void *arg, const struct ca_root *root, const struct ca_word *words,
+                       size_t count)
+{
+    struct scan *scan = arg;
+    for (size_t i = 0; i < count; i++)
+        if (scan->seen && words[i].value - scan->low < scan->high - scan->low)
+            reach_object(scan, words[i].value);
+    scan->sink->add(scan->sink->arg, root, words, count);
+}
+
+/* Where the lowest frame on the goroutine's own stack begins. */
+static uint64_t first_frame(const struct scan *scan, const struct ca_task *task)
+{
+    uint64_t first = scan->high;
+    if (task->stack == CA_STACK_NONE)
+        return first;
+    const struct ca_stack *stack = &scan->heap->tasks->stacks.list.data[task->stack];
+    const struct ca_raw_frame *frames = scan->heap->tasks->stacks.frames.data + stack->first;
+    for (uint32_t i = 0; i < stack->count; i++) {
+        uint64_t sp = task->sp + frames[i].sp;
+        if (sp >= scan->low && sp < first)
+            first = sp;
+    }
+    return first;
+}
+
+/* A running goroutine's frames may begin above what its thread has reached on the same stack, when
+ * that is code without tables. */
+static void below_frames(struct scan *scan, const struct ca_task *task,
+                         const struct ca_thread *thread)
+{
+    uint64_t sp;
+    if (task->state == CA_STATE_RUNNING && ca_go_heap_thread_sp(scan->heap, thread, &sp) &&
+        sp >= scan->low && sp < scan->high)
+        put_range(scan, sp, first_frame(scan, task), CA_NONE);
+}
+
+static void scan_thread(struct scan *scan, const struct ca_task *task)
+{
+    struct ca_go_heap *heap = scan->heap;
+    struct ca_root_sink sink = {.add = thread_add, .arg = scan};
+    const uint64_t *slot = ca_map_get(&heap->go->thread_by_tid, (uint64_t)task->thread);
+    if (!slot)
+        return;
+    const struct ca_thread *thread = &heap->target->threads.data[*slot - 1];
+    ca_go_heap_thread(heap, thread, &sink);
+    below_frames(scan, task, thread);
+}
+
 static void drain_objects(struct scan *scan)
 {
     while (scan->objects.len > 0) {
@@ -449,7 +561,8 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
     const struct ca_task *task = &heap->tasks->list.data[index];
     const struct ca_go_plan *plan = NULL;
     uint8_t nothing = 0; /* most stacks hold no objects of their own */
-    if (task->stack_low >= task->stack_high)
+    bool on_thread = ca_go_heap_on_thread(heap, task);
+    if (task->stack_low >= task->stack_high && !on_thread)
         return;
     if (task->stack != CA_STACK_NONE && !(heap->task_flags.data[index] & CA_GO_TASK_WHOLE)) {
         plan = plan_of(heap, task);
@@ -467,6 +580,8 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
         put_range(scan, bottom_of(heap, task, index), task->stack_high, CA_NONE);
     }
     put_defers(scan, task->address);
+    if (on_thread)
+        scan_thread(scan, task);
     if (scan->seen)
         drain_objects(scan);
     flush(scan);
@@ -476,14 +591,61 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
     ca_vec_deinit(&scan->objects);
 }
 
+static const struct ca_region *region_of(const struct ca_go_heap *heap, uint64_t address)
+{
+    size_t low = 0, high = heap->heap.regions.len;
+    while (high > low) {
+        size_t middle = low + (high - low) / 2;
+        const struct ca_region *region = &heap->heap.regions.data[middle];
+        if (address - region->start < region->size * region->count)
+            return region;
+        if (address < region->start)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+/* A record is an object with a map of its pointers. Its other words must not be taken for some: a
+ * stack ends where another object may begin. */
+static void scan_pointers(struct scan *scan, struct ca_root *root, uint64_t g)
+{
+    struct ca_go_heap *heap = scan->heap;
+    const struct ca_region *region = region_of(heap, g);
+    uint64_t values[BATCH], from = 0;
+    uint32_t offsets[BATCH];
+    bool exact = true;
+    if (!region || !region->bytes) { /* not allocated by the program: a static one */
+        root->exact = false;
+        if (!ca_go_heap_words(heap, scan->sink, root, g,
+                              g + (uint64_t)heap->go->layout.at[GO_G_SIZE]))
+            lost(scan, g);
+        return;
+    }
+    uint32_t slot = (uint32_t)((g - region->start) / region->size);
+    while (from < region->size) {
+        uint64_t before = from;
+        size_t count =
+            ca_go_heap_scan(&heap->heap, region, slot, &from, values, offsets, BATCH, &exact);
+        for (size_t i = 0; i < count; i++) {
+            struct ca_word word = {.address = g + offsets[i], .value = values[i]};
+            scan->sink->add(scan->sink->arg, root, &word, 1);
+        }
+        if (from <= before)
+            break;
+    }
+}
+
 /* The g itself: what its record points at. */
 static void scan_record(struct ca_go_heap *heap, struct scan *scan, uint64_t g)
 {
-    struct ca_root root = {.kind = CA_ROOT_RUNTIME, .name = "goroutine", .frame = CA_NONE};
+    struct ca_root root = {
+        .kind = CA_ROOT_RUNTIME, .name = "goroutine", .frame = CA_NONE, .exact = true};
     struct ca_go *go = heap->go;
     uint64_t xregs = 0, sudog = 0;
-    if (!ca_go_heap_words(heap, scan->sink, &root, g, g + (uint64_t)go->layout.at[GO_G_SIZE]))
-        lost(scan, g);
+    scan_pointers(scan, &root, g);
+    root.exact = false;
     if (go->layout.at[GO_G_XREGS] != CA_LAYOUT_ABSENT &&
         go->layout.at[GO_XREGS_SIZE] != CA_LAYOUT_ABSENT &&
         ca_go_read_u64(go, g, GO_G_XREGS, &xregs) && xregs &&

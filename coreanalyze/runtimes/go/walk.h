@@ -35,6 +35,12 @@ void ca_go_frames_clear(struct ca_go_frames *frames);
 /* running.c: the stack of a goroutine that runs on a thread. */
 void ca_go_walk_running(struct ca_go_walk *walk, const struct ca_go_g *g);
 
+/* running.c: is this the code that a signal handler returns to? */
+bool ca_go_is_sigreturn(struct ca_go *go, uint64_t pc);
+
+/* stack.c: from a thread's registers. */
+void ca_go_walk_from_regs(struct ca_go_walk *walk, const struct ca_regs *regs);
+
 /* stack.c: from where the scheduler left it. */
 void ca_go_walk_from_sched(struct ca_go_walk *walk, const struct ca_go_g *g);
 
