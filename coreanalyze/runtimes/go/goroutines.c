@@ -220,8 +220,7 @@ static bool add_task(struct ca_go *go, struct ca_tasks *tasks, const struct ca_g
         .group = CA_NONE,
     };
     const struct ca_thread *thread = ca_go_thread_of(go, g);
-    if (thread &&
-        (status == CA_GO_RUNNING || status == CA_GO_SYSCALL || status == CA_GO_COPYSTACK))
+    if (thread && (status == CA_GO_RUNNING || status == CA_GO_SYSCALL || status == CA_GO_COPYSTACK))
         task.thread = thread->tid;
     fill_age(go, g, status, &task);
     fill_sites(go, tasks, g, &task);

@@ -9,6 +9,7 @@
  * heap_threads.c  registers, stacks that are no goroutine's
  * heap_foreign.c  C memory
  * heap_shape.c  what the code around a wait looks like
+ * heap_tasks.c  what a goroutine holds
  * stackmap.c    where the pointers of a stack are
  *
  * Sources: runtime/mheap.go, mbitmap*.go, mgcmark.go, stkframe.go, stack.go, mfinal.go,
@@ -179,9 +180,13 @@ void ca_go_heap_describe_object(struct ca_heap *heap, struct ca_strings *strings
 /* heap_shape.c */
 uint32_t ca_go_heap_shape(struct ca_heap *heap, uint32_t task);
 
-/* stackmap.c */
+/* heap_tasks.c */
 void ca_go_heap_expect_task(const struct ca_heap *base, uint32_t task);
 void ca_go_heap_task_roots(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);
+
+/* stackmap.c */
+/* The plan of a task's stack; a running goroutine's is made each time. NULL: no memory. */
+const struct ca_go_plan *ca_go_plan_of(struct ca_go_heap *heap, const struct ca_task *task);
 void ca_go_plan_deinit(struct ca_go_plan *plan);
 /* The words of frames of a thread's own stack. false: no map fits one of them. */
 bool ca_go_heap_frames(struct ca_go_heap *heap, const struct ca_go_frames *frames,
