@@ -58,6 +58,9 @@ struct ca_options {
     bool hold; /* live: stands still until the session is destroyed, so that ca_session_locals and
                 * ca_session_export_core can read what the analysis did not need */
     const char *check; /* a description to try, alone: see ca_session_check */
+    /* Live: bytes of the target's heap that may be copied for the proof; where that is not enough,
+     * nothing is proved. 0: half of the memory that is free here, at most 4 GiB. */
+    int64_t copy_limit;
 };
 
 /* A core file. The session keeps the file mapped until it is destroyed. */

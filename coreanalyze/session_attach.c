@@ -4,8 +4,11 @@
  * process is stopped; that memory is copied again at one go, and the runtimes have loaded what is
  * new since. It runs on, and the analysis works on the copy.
  *
- * Memory that was copied is as much as the analysis looks at: descriptors and stacks, and with the
- * proof those parts of the heap that may hold pointers.
+ * What is copied is what the analysis looks at: descriptors and stacks, and for the proof those
+ * parts of the heap that may hold pointers, unless they are larger than copy_limit: then nothing is
+ * proved, and a gap says so. (Marking while the target stands still would not do with less: it
+ * copies the same memory, a little at a time.) Stacks are copied by the page although only a part
+ * is in use: a hundred thousand small pieces take as long as the whole pages that they lie in.
  *
  * Should it turn out that something was not copied, the process is stopped again, and this time it
  * stands still until all has been read.
@@ -15,6 +18,7 @@
 #include <string.h>
 
 #include "base/mapped.h"
+#include "target/procfs.h"
 #include "target/trace.h"
 
 /* While it runs. What fails here for another reason than memory may do so because it runs, and is
@@ -108,12 +112,24 @@ static struct ca_error *attach(struct ca_session *session, struct ca_session *dr
     return error ? error : run(session);
 }
 
+enum { COPY_MAX_GB = 4 }; /* the target stands still for about a second while so much is copied */
+
+static uint64_t copy_limit(const struct ca_options *options)
+{
+    uint64_t free = ca_procfs_memory_available(), most = (uint64_t)COPY_MAX_GB << 30;
+    if (options->copy_limit > 0)
+        return (uint64_t)options->copy_limit;
+    return free && free / 2 < most ? free / 2 : most;
+}
+
 static struct ca_error *attach_and_run(struct ca_session *session, int64_t pid)
 {
     const struct ca_options *options = &session->options;
     if (options->no_stop || options->hold || options->check) {
         struct ca_error *error =
             ca_target_attach(pid, !options->no_stop, &session->gaps, &session->target);
+        if (!error)
+            session->target->copy_limit = copy_limit(options);
         return error ? error : ca_session_run(session);
     }
     struct ca_session *draft = ca_session_create(options);
@@ -122,8 +138,10 @@ static struct ca_error *attach_and_run(struct ca_session *session, int64_t pid)
     struct ca_error *error = ca_target_attach(pid, false, &draft->gaps, &session->target);
     if (!error)
         error = ca_trace_busy(session->target->pid);
-    if (!error)
+    if (!error) {
+        session->target->copy_limit = copy_limit(options);
         error = attach(session, draft);
+    }
     draft->target = NULL;
     draft->modules = NULL;
     ca_session_destroy(draft);

@@ -9,6 +9,10 @@
     "  -e, --exe FILE        the executable, when it cannot be found from the core\n"              \
     "  --sysroot DIR         put before the paths that the core names\n"                           \
     "  --force               go on although executable and core do not match\n"                    \
+    "  --no-stop             read a process while it runs: what is seen may not fit together\n"    \
+    "  --copy-limit MB       so much of a process' heap may be copied for the proof (default: "    \
+    "half\n"                                                                                       \
+    "                        of the free memory, at most 4096)\n"                                  \
     "  --format text|json    for a person, or for a script\n"
 
 #define DECIDE_HELP                                                                                \
@@ -92,7 +96,7 @@ static const char overview[] =
     "  describe         how a runtime description fits a target\n\n"
     "What is found:  --threshold N, --min-age DURATION, --rules FILE, --own PREFIX, --no-proof,\n"
     "                --exe FILE, --sysroot DIR, --force, --runtime-file FILE,\n"
-    "                --debug-binary FILE, --no-stop\n"
+    "                --debug-binary FILE, --no-stop, --copy-limit MB\n"
     "What is shown:  --verdict LIST, --sort count|age|retained, --limit N, --group, --full,\n"
     "                --locals, --format text|json\n"
     "Exit status:    0 nothing leaked, 1 leaks found, 2 not analysed; --fail-on suspect, --strict\n"
@@ -149,6 +153,7 @@ static const struct ca_option options[] = {
     {"--debug-binary", CA_OPTION_DEBUG_BINARY, 0, "FILE", OPENING, NULL, false},
     {"--runtime-file", CA_OPTION_RUNTIME_FILE, 0, "FILE", OPENING, NULL, false},
     {"--no-stop", CA_OPTION_NO_STOP, 0, NULL, OPENING, NULL, true},
+    {"--copy-limit", CA_OPTION_COPY_LIMIT, 0, "MB", OPENING, NULL, true},
     {"--threshold", CA_OPTION_THRESHOLD, 0, "N", DECIDING, NULL, false},
     {"--min-age", CA_OPTION_MIN_AGE, 0, "DURATION", DECIDING, NULL, false},
     {"--rules", CA_OPTION_RULES, 0, "FILE", DECIDING, NULL, false},

@@ -79,6 +79,16 @@ static struct ca_error *one_of(const char *option, const char *text, const char 
     return ca_error_create(CA_ERROR_INVALID, "%s is one of %s, not \"%.40s\"", option, words, text);
 }
 
+static struct ca_error *take_copy_limit(struct ca_options *options, const char *value)
+{
+    int64_t megabytes;
+    struct ca_error *error = number("copy-limit", value, 1, &megabytes);
+    if (error)
+        return error;
+    options->copy_limit = megabytes < INT64_MAX >> 20 ? megabytes << 20 : INT64_MAX;
+    return NULL;
+}
+
 static struct ca_error *take_min_age(struct ca_options *options, const char *value)
 {
     if (ca_duration_parse(value, &options->min_age_ns) && options->min_age_ns > 0)
@@ -116,6 +126,8 @@ static struct ca_error *take_value(struct parsed *parsed, int id, const char *va
         return append(parsed, &parsed->own, value);
     case CA_OPTION_THRESHOLD:
         return number("threshold", value, 1, &line->options.threshold);
+    case CA_OPTION_COPY_LIMIT:
+        return take_copy_limit(&line->options, value);
     case CA_OPTION_MIN_AGE:
         return take_min_age(&line->options, value);
     case CA_OPTION_SORT:

@@ -80,7 +80,7 @@ def _check(error: Any) -> None:
 _OPTIONS = {
     "exe": str, "sysroot": str, "debug_binary": str, "runtime_files": list, "rules": str,
     "own": list, "threshold": int, "min_age_ns": int, "force": bool, "no_proof": bool,
-    "no_stop": bool, "hold": bool,
+    "no_stop": bool, "hold": bool, "copy_limit": int,
 }
 
 # Returning False cancels. (what, done, total); total 0: not known.
@@ -445,8 +445,8 @@ def open_core(path: Any, *, progress: Optional[Progress] = None, **options: Any)
 
 
 def attach(pid: int, *, progress: Optional[Progress] = None, **options: Any) -> Session:
-    """Stops a process, reads it, lets it go. More options: no_stop; hold keeps it stopped until
-    the session is closed, which locals() and export_core() need."""
+    """Reads a process, which stands still for a moment. More options: no_stop; copy_limit (bytes);
+    hold keeps it stopped until the session is closed, which locals() and export_core() need."""
     lib = library()
     return _open_session(progress, options,
                          lambda o, ret: lib.ca_session_attach(int(pid), o, ret))

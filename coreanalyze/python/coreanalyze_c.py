@@ -43,6 +43,7 @@ class Options(Structure):
         ("threshold", c_int64), ("min_age_ns", c_int64), ("force", c_bool), ("no_proof", c_bool),
         ("no_stop", c_bool), ("progress", PROGRESS), ("progress_arg", c_void_p),
         ("hold", c_bool), ("check", c_char_p),
+        ("copy_limit", c_int64),
     ]
 
 

@@ -136,7 +136,7 @@ const char *ca_target_read_string(struct ca_target *target, uint64_t address, si
 
 uint64_t ca_target_next(const struct ca_target *target, uint64_t address)
 {
-    if (target->load)
+    if (target->kind != CA_TARGET_CORE)
         return address;
     size_t i = find_segment(target, address);
     if (i == target->segments.len)

@@ -104,6 +104,19 @@ int64_t ca_procfs_uptime(int64_t pid)
     return uptime;
 }
 
+uint64_t ca_procfs_memory_available(void)
+{
+    struct ca_buf text = {0};
+    uint64_t kilobytes = 0;
+    if (!ca_procfs_read(&text, "/proc/meminfo") && text.data) {
+        const char *line = strstr(text.data, "MemAvailable:");
+        if (line)
+            kilobytes = strtoull(line + strlen("MemAvailable:"), NULL, 10);
+    }
+    ca_buf_deinit(&text);
+    return kilobytes << 10;
+}
+
 bool ca_procfs_tids(int64_t pid, struct ca_tids *ret)
 {
     char path[64];

@@ -23,6 +23,9 @@ void ca_procfs_name(int64_t tid, char name[16]);
 /* How long it has been running, in ns; CA_UNKNOWN. */
 int64_t ca_procfs_uptime(int64_t pid);
 
+/* The memory that programs may still take on this machine, in bytes; 0: not known. */
+uint64_t ca_procfs_memory_available(void);
+
 /* The threads of a process. False: it is gone. */
 struct ca_tids {
     CA_VEC(pid_t) list;

@@ -152,3 +152,12 @@ def test_no_stop(coreanalyze, live, sizes):
     assert document["target"]["stopped_ns"] in (0, None)
     assert document["runtimes"][0]["tasks"] > sizes[2] * 0.9
     assert any("not stopped" in gap["why"] for gap in document["gaps"]), document["gaps"]
+
+
+def test_copy_limit(coreanalyze, live, sizes):
+    """What may not be copied is not proved, and said."""
+    whole = coreanalyze.json("leaks", "-p", live.pid)
+    assert whole["gaps"] == [] and whole["summary"]["leaked"] >= sizes[2]
+    document = coreanalyze.json("leaks", "-p", live.pid, "--copy-limit", "1")
+    assert any("--copy-limit" in gap["why"] for gap in document["gaps"]), document["gaps"]
+    assert document["summary"]["leaked"] == 0

@@ -1,6 +1,7 @@
 /* Spans to regions, specials, and the doors of runtimes/heap.h. */
 #include "runtimes/go/heap.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -218,6 +219,10 @@ static bool add_span(struct ca_go_heap *heap, struct ca_map *magics, const struc
         .no_scan = span->class & 1,
         .magic = magic_cached(magics, span->elemsize, span->nelems),
     };
+    if (heap->weighing) {
+        heap->weight += region.no_scan ? 0 : bytes;
+        return true;
+    }
     if (heap->holding)
         return hold_span(heap, span, &region);
     if (region.free_index < region.count) {
@@ -332,7 +337,7 @@ static bool read_span(struct ca_go_heap *heap, struct ca_map *magics, uint64_t a
         ca_go_heap_break(heap, "span", address, "its record makes no sense");
         return true;
     }
-    return add_span(heap, magics, &span) && add_specials(heap, &span);
+    return add_span(heap, magics, &span) && (heap->weighing || add_specials(heap, &span));
 }
 
 static bool read_spans(struct ca_go_heap *heap)
@@ -347,7 +352,8 @@ static bool read_spans(struct ca_go_heap *heap)
     }
     struct ca_map magics = {0};
     bool ok = true;
-    for (uint64_t i = 0; i < slice[1] && ok && (heap->holding || !heap->heap.broken); i++) {
+    for (uint64_t i = 0;
+         i < slice[1] && ok && (heap->holding || heap->weighing || !heap->heap.broken); i++) {
         uint64_t address;
         if (!ca_target_read_u64(heap->target, slice[0] + i * 8, &address))
             ca_go_heap_break(heap, "heap", slice[0] + i * 8, "the list of spans is not there");
@@ -516,6 +522,17 @@ static bool has_heap(const struct ca_go *go)
            go->layout.at[GO_MSPAN_SIZE] <= SPAN_BYTES_MAX;
 }
 
+/* Whether so much of a live target may be copied. */
+static bool affordable(struct ca_go_heap *heap)
+{
+    if (heap->target->kind != CA_TARGET_LIVE)
+        return true;
+    heap->weighing = true;
+    read_spans(heap);
+    heap->weighing = false;
+    return heap->weight <= heap->target->copy_limit;
+}
+
 static void drop_root(void *arg, const struct ca_root *root, const struct ca_word *words,
                       size_t count)
 {
@@ -533,14 +550,25 @@ struct ca_error *ca_go_heap_hold(struct ca_go *go)
     /* What is odd here is so because the target runs, or will be found odd again later. */
     struct ca_gaps gaps = {0}, *kept = go->runtime.context.gaps;
     go->runtime.context.gaps = &gaps;
-    heap->holding = true;
-    bool ok = read_spans(heap) && ca_go_heap_read_threads(heap) && !heap->failed;
-    if (ok)
+    heap->holding = affordable(heap);
+    bool ok =
+        !heap->holding || (read_spans(heap) && ca_go_heap_read_threads(heap) && !heap->failed);
+    if (ok && heap->holding)
         ca_go_heap_roots(&heap->heap, &nobody);
     go->runtime.context.gaps = kept;
     ca_gaps_deinit(&gaps);
     go_destroy(&heap->heap);
     return ok ? NULL : &ca_error_nomem;
+}
+
+static void refuse_size(struct ca_go_heap *heap)
+{
+    char why[192];
+    snprintf(why, sizeof(why),
+             "%.1f GB of it may hold pointers, more than is copied of a live process (%.1f GB): "
+             "give more by --copy-limit MB, or take a core",
+             (double)heap->weight / 1e9, (double)heap->target->copy_limit / 1e9);
+    ca_go_heap_break(heap, "heap", 0, why);
 }
 
 static struct ca_error *go_prepare(struct ca_runtime *runtime, struct ca_tasks *tasks,
@@ -560,6 +588,8 @@ static struct ca_error *go_prepare(struct ca_runtime *runtime, struct ca_tasks *
         ca_go_heap_break(heap, "heap", 0, "the runtime's heap was not found");
     else if (go->layout.at[GO_MSPAN_SIZE] <= 0 || go->layout.at[GO_MSPAN_SIZE] > SPAN_BYTES_MAX)
         ca_go_heap_break(heap, "heap", 0, "the layout of its spans makes no sense");
+    else if (!affordable(heap))
+        refuse_size(heap);
     else if (!read_spans(heap) || !read_opaque(heap) || !ca_go_heap_read_threads(heap) ||
              heap->failed) {
         go_destroy(&heap->heap);

@@ -110,6 +110,8 @@ struct ca_go_heap {
     uint64_t arena_base;
     bool failed;
     bool holding; /* only has loaded what will be read later */
+    bool weighing;   /* only adds up what may hold pointers */
+    uint64_t weight; /* bytes */
 };
 
 enum ca_go_task_flag {
