@@ -182,9 +182,10 @@ check:
 	tools/install-deps check
 	$(MAKE) $(JOBS) run-check
 
+# In parts, and on from where it was ended: FULL='--for 60' or FULL=truth runs some of them.
 check-full:
 	tools/install-deps check
-	CA_FULL=1 $(MAKE) $(JOBS) run-check
+	tests/check-full --asan $(FULL)
 
 check-asan:
 	tools/install-deps check

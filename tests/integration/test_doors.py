@@ -35,7 +35,7 @@ SUBJECTS = dict(subjects())
 
 def program(what, how):
     if not isinstance(what, csamples.Sample):
-        chain = toolchains.find(toolchains.wanted(False)[-1])
+        chain = toolchains.newest()
         shape = {("cgo", "stripped"): "cgo-stripped"}.get((what[0], how), how)
         return build.build(chain, what[0], shape), list(what[1:])
     if not csamples.available(what.source.parent.name):

@@ -34,7 +34,7 @@ def echo(letter):
 
 @pytest.fixture(scope="module", params=["plain", "stripped", "noopt"])
 def go(request, tmp_path_factory):
-    chain = toolchains.find(toolchains.wanted(False)[-1])
+    chain = toolchains.newest()
     binary = build.build(chain, "many", request.param)
     with doors.frozen(binary, ["60"], tmp_path_factory.mktemp("go")) as found:
         found.shape = request.param
