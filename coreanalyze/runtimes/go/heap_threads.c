@@ -176,9 +176,8 @@ static enum ca_go_stretch stretch(struct ca_go_heap *heap, const struct ca_root_
         how = CA_GO_STRETCH_LOST;
         ca_target_sp(heap->target->arch, regs, end);
     }
-    if (how == CA_GO_STRETCH_LOST) {
-        uint64_t start = *end - low < RED_ZONE ? low : *end - RED_ZONE;
-        range(heap, sink, *end >= low && *end < high ? start : low, high);
+    if (how == CA_GO_STRETCH_LOST) { /* *end is nowhere below the first sp */
+        range(heap, sink, *end - low < RED_ZONE ? low : *end - RED_ZONE, high);
     } else if (how == CA_GO_STRETCH_OVER) {
         above(heap, sink, *end, high);
     }
