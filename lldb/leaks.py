@@ -168,7 +168,7 @@ def _help(name):
 
 
 if ParsedCommand is not None and _missing is None:
-    _COMPLETES = "lldb completes the options and their values; it lets no script complete ids."
+    _COMPLETES = "lldb completes the options; it lets no script complete their values, or ids."
 
     class ParsedLeaksCommand(ParsedCommand):
         """The same with options that lldb knows, so that it completes them."""
