@@ -74,7 +74,7 @@ struct ca_target {
     bool complete;    /* false: the core is cut, see gaps */
     int64_t stopped_ns;
     uint64_t copy_limit; /* live: bytes of a heap that may be copied */
-    int64_t now_ns;    /* CLOCK_MONOTONIC at the snapshot; CA_UNKNOWN for cores */
+    int64_t now_ns;      /* CLOCK_MONOTONIC at the snapshot; CA_UNKNOWN for cores */
     int64_t wall_ns;   /* wall clock at the snapshot (a core's mtime); CA_UNKNOWN when not known */
     int64_t uptime_ns; /* age of the process; CA_UNKNOWN when not known */
     char program[17];  /* short name of the program (pr_fname, comm); may be empty */

@@ -109,7 +109,7 @@ struct ca_go_heap {
     enum ca_go_foreign foreign_code;
     uint64_t arena_base;
     bool failed;
-    bool holding; /* only has loaded what will be read later */
+    bool holding;    /* only has loaded what will be read later */
     bool weighing;   /* only adds up what may hold pointers */
     uint64_t weight; /* bytes */
 };
