@@ -145,7 +145,13 @@ static struct ca_error *attach_and_run(struct ca_session *session, int64_t pid)
     draft->target = NULL;
     draft->modules = NULL;
     ca_session_destroy(draft);
-    return error;
+    /* What cannot be read of a process that is about to end has no better reason. */
+    struct ca_error *gone = error && error != &ca_error_nomem && session->target
+                                ? ca_trace_gone(session->target->pid)
+                                : NULL;
+    if (gone)
+        ca_error_destroy(error);
+    return gone ? gone : error;
 }
 
 struct ca_error *ca_session_attach(int64_t pid, const struct ca_options *options,

@@ -195,16 +195,23 @@ static void look_deinit(struct look *look)
 static struct ca_error *count_tasks(struct look *look, struct ca_runtime *runtime)
 {
     size_t before = look->tasks.list.len;
-    struct ca_error *error = runtime->ops->collect(runtime, &look->tasks);
+    int64_t count = runtime->ops->count ? runtime->ops->count(runtime) : CA_UNKNOWN;
+    struct ca_error *error = NULL;
+    if (count == CA_UNKNOWN)
+        error = runtime->ops->collect(runtime, &look->tasks);
+    else
+        runtime->counted = count;
     if (error == &ca_error_nomem)
         return error;
+    if (!error && count == CA_UNKNOWN)
+        count = (int64_t)(look->tasks.list.len - before);
     struct ca_runtime_info info = {
         .name = runtime->name,
         .title = runtime->title,
         .version = runtime->version,
         .layout = runtime->layout,
         .task_noun = runtime->task_noun,
-        .tasks = error ? CA_UNKNOWN : (int64_t)(look->tasks.list.len - before),
+        .tasks = error ? CA_UNKNOWN : count,
         .counted = runtime->counted,
     };
     if (error && !look->process->why)

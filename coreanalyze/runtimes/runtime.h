@@ -68,6 +68,8 @@ struct ca_runtime_ops {
     bool (*recognise)(const uint8_t *bytes, size_t size, char *version, size_t room);
     /* *ret NULL: not mine. An error: mine, but unreadable, and why (a version without a layout). */
     struct ca_error *(*probe)(const struct ca_context *context, struct ca_runtime **ret);
+    /* The number of tasks without a walk over them, for `ps`; CA_UNKNOWN. NULL: it takes a walk. */
+    int64_t (*count)(struct ca_runtime *runtime);
     /* proof: also for the doors of reachability. Errors: no memory. */
     struct ca_error *(*hold)(struct ca_runtime *runtime, bool proof);
     struct ca_error *(*collect)(struct ca_runtime *runtime, struct ca_tasks *tasks);

@@ -257,6 +257,9 @@ static struct ca_error *add_module(struct ca_modules *modules, const struct ca_o
     struct ca_error *error = open_module(&match);
     /* A data file that happens to be mapped is no module. */
     bool odd = !is_main && !module.elf && !match.header_seen && !found->executable;
+    /* Nor is a program that somebody has mapped to look at it: a debugger, say. Of a process it is
+     * known for sure what may be executed. */
+    odd |= !is_main && !found->executable && modules->target->kind == CA_TARGET_LIVE;
     ca_image_deinit(&match.loaded);
     if (error || odd || !ca_vec_push(&modules->list, module)) {
         free_module(&module);

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "target/procfs.h"
@@ -48,6 +49,17 @@ struct ca_error *ca_trace_busy(int64_t pid)
     return error;
 }
 
+struct ca_error *ca_trace_gone(int64_t pid)
+{
+    struct ca_tids tids = {0};
+    bool lives = false;
+    if (ca_procfs_tids(pid, &tids))
+        for (size_t i = 0; !lives && i < tids.list.len; i++)
+            lives = !ca_procfs_ended(tids.list.data[i]);
+    ca_vec_deinit(&tids.list);
+    return lives ? NULL : ca_error_create(CA_ERROR_NOT_FOUND, "process %" PRId64 " has ended", pid);
+}
+
 static struct ca_error *foreign(int64_t pid)
 {
     uint64_t uid;
@@ -67,11 +79,25 @@ static struct ca_error *foreign(int64_t pid)
     return NULL;
 }
 
+/* Who is about to end may not be traced any more, a moment before it can be seen. */
+static bool is_ending(int64_t tid)
+{
+    static const struct timespec pause = {0, 1000000};
+    for (int i = 0; i < 30; i++) {
+        if (ca_procfs_ended(tid))
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 struct ca_error *ca_trace_denied(int64_t pid, int64_t tid)
 {
     uint64_t tracer;
-    if (ca_procfs_status(tid, "TracerPid", 10, &tracer) && tracer)
+    if (ca_procfs_status(tid, "TracerPid", 10, &tracer) && tracer && tracer != (uint64_t)getpid())
         return busy(pid, tracer);
+    if (is_ending(tid))
+        return ca_error_create(CA_ERROR_NOT_FOUND, "process %" PRId64 " has ended", pid);
     struct ca_error *error = foreign(pid);
     if (error)
         return error;

@@ -1,5 +1,6 @@
 #include "target/target.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -117,6 +118,29 @@ static pid_t living_thread(int64_t pid)
     return found;
 }
 
+static struct ca_error *refuse_32_bit(int64_t pid)
+{
+    return ca_error_create(
+        CA_ERROR_UNSUPPORTED,
+        "process %" PRId64 " is a 32-bit program: only 64-bit ones are supported", pid);
+}
+
+/* By its file, where that may be read; its registers tell for sure when it is stopped. */
+static struct ca_error *check_class(int64_t pid, pid_t tid)
+{
+    char path[64];
+    unsigned char head[EI_NIDENT] = {0};
+    snprintf(path, sizeof(path), "/proc/%d/exe", tid);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        return NULL;
+    ssize_t got = read(file, head, sizeof(head));
+    close(file);
+    bool narrow =
+        got == sizeof(head) && !memcmp(head, ELFMAG, SELFMAG) && head[EI_CLASS] == ELFCLASS32;
+    return narrow ? refuse_32_bit(pid) : NULL;
+}
+
 /* Refuses what cannot be attached to; a thread's id becomes that of its process. */
 static struct ca_error *check_pid(int64_t *pid, pid_t *tid)
 {
@@ -137,11 +161,15 @@ static struct ca_error *check_pid(int64_t *pid, pid_t *tid)
         return ca_error_create(CA_ERROR_NOT_FOUND,
                                "process %" PRId64 " has ended (a zombie): there is nothing to read",
                                *pid);
-    ca_procfs_status(*pid, "Kthread", 10, &kernel);
-    if (kernel || !ca_procfs_status(*tid, "VmSize", 10, &size))
+    /* Kernels that do not say so: theirs have no memory, nor have those that are about to end. */
+    bool told = ca_procfs_status(*pid, "Kthread", 10, &kernel);
+    bool memory = ca_procfs_status(*tid, "VmSize", 10, &size);
+    if (kernel || (!told && !memory))
         return ca_error_create(
             CA_ERROR_INVALID, "process %" PRId64 " is a thread of the kernel, not a program", *pid);
-    return NULL;
+    if (!memory)
+        return ca_error_create(CA_ERROR_NOT_FOUND, "process %" PRId64 " has ended", *pid);
+    return check_class(*pid, *tid);
 }
 
 static int by_tid(const void *a, const void *b)
@@ -181,10 +209,7 @@ static struct ca_error *add_stopped(struct ca_target *target, struct live *live,
         if (vector)
             live->vectors.data[live->vectors.len++] = vector;
         if (traced->stopped && !thread.regs.known)
-            return ca_error_create(CA_ERROR_UNSUPPORTED,
-                                   "process %" PRId64 " is a 32-bit program: only 64-bit ones are "
-                                   "supported",
-                                   target->pid);
+            return refuse_32_bit(target->pid);
         target->threads.data[target->threads.len++] = thread;
     }
     return NULL;

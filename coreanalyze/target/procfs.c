@@ -71,6 +71,14 @@ char ca_procfs_state(int64_t tid)
     return state;
 }
 
+bool ca_procfs_ended(int64_t tid)
+{
+    uint64_t size;
+    char state = ca_procfs_state(tid);
+    return !state || state == 'Z' || state == 'X' || state == 'x' ||
+           !ca_procfs_status(tid, "VmSize", 10, &size);
+}
+
 void ca_procfs_name(int64_t tid, char name[16])
 {
     struct ca_buf text = {0};

@@ -17,6 +17,9 @@ bool ca_procfs_status(int64_t pid, const char *field, int base, uint64_t *ret);
 /* The one-letter state of a process or thread ('R', 'Z', ...); 0: it is gone. */
 char ca_procfs_state(int64_t tid);
 
+/* Whether a thread has ended, or is so far on the way that it has no memory any more. */
+bool ca_procfs_ended(int64_t tid);
+
 /* comm, without its newline; "" when it is gone. */
 void ca_procfs_name(int64_t tid, char name[16]);
 

@@ -30,9 +30,12 @@ static struct ca_error *seize(struct ca_trace *trace, int64_t pid, pid_t tid)
     if (!ca_vec_reserve(&trace->list, 1))
         return &ca_error_nomem;
     if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
-        char state = errno == ESRCH ? 0 : ca_procfs_state(tid);
-        bool gone = !state || state == 'Z' || state == 'X' || state == 'x';
-        return gone ? NULL : ca_trace_denied(pid, tid);
+        bool gone = errno == ESRCH || ca_procfs_ended(tid);
+        struct ca_error *error = gone ? NULL : ca_trace_denied(pid, tid);
+        if (!error || error->code != CA_ERROR_NOT_FOUND)
+            return error;
+        ca_error_destroy(error);
+        return NULL;
     }
     trace->list.data[trace->list.len++] = (struct ca_traced){.tid = tid};
     ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);

@@ -31,11 +31,15 @@ void ca_trace_regs(const struct ca_traced *traced, struct ca_thread *thread, uin
 
 void ca_trace_deinit(struct ca_trace *trace);
 
-/* Why the kernel does not let us at this process, and what to do about it. */
+/* Why the kernel does not let us at this process, and what to do about it. CA_ERROR_NOT_FOUND: the
+ * thread has ended. */
 struct ca_error *ca_trace_denied(int64_t pid, int64_t tid);
 
 /* CA_ERROR_BUSY when somebody else traces any of its threads. */
 struct ca_error *ca_trace_busy(int64_t pid);
+
+/* CA_ERROR_NOT_FOUND when the process has ended. */
+struct ca_error *ca_trace_gone(int64_t pid);
 
 int64_t ca_monotonic_ns(void);
 

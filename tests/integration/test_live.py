@@ -1,7 +1,9 @@
 """Live processes through the command: what is refused and why, and that the target goes on."""
 
 import ctypes
+import json
 import os
+import platform
 import pwd
 import shutil
 import signal
@@ -11,6 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+import goforms
+import toolchains
 
 BINARY = os.environ.get("CA_BINARY", "build/coreanalyze")
 PTRACE_SEIZE = 0x4206
@@ -160,3 +165,77 @@ def test_killed_while_it_reads(ticker):
         process.kill()
         process.wait()
         assert goes_on(ticker)
+
+
+def test_kernel_thread():
+    """The second process, outside of containers."""
+    try:
+        status = Path("/proc/2/status").read_text()
+    except FileNotFoundError:
+        pytest.skip("no process 2 here")
+    if "VmSize" in status:
+        pytest.skip("process 2 is a program here")
+    done = analyze("info", "-p", 2)
+    assert done.returncode == 2
+    assert "thread of the kernel" in done.stderr
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="has no 32-bit programs like these")
+def test_32_bit(tmp_path):
+    source, program = tmp_path / "wait.s", tmp_path / "wait"
+    source.write_text(".globl _start\n_start: mov $29, %eax\nint $0x80\njmp _start\n")
+    subprocess.run(["as", "--32", "-o", tmp_path / "wait.o", source], check=True)
+    subprocess.run(["ld", "-m", "elf_i386", "-o", program, tmp_path / "wait.o"], check=True)
+    try:
+        process = subprocess.Popen([program])
+    except OSError as error:
+        pytest.skip(f"this kernel runs no 32-bit programs: {error}")
+    try:
+        for how in ((), ("--no-stop",)):
+            done = analyze("info", "-p", process.pid, *how)
+            assert done.returncode == 2
+            assert "32-bit" in done.stderr
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_ends_meanwhile():
+    """Whenever the process ends, that is what is said."""
+    for delay in range(0, 40, 2):
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        reader = subprocess.Popen([BINARY, "info", "-p", str(process.pid)], text=True,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(delay / 1000)
+        process.kill()
+        _, said = reader.communicate(timeout=60)
+        process.wait()
+        assert reader.returncode == 2
+        assert ("has ended" in said or "no known coroutine runtime" in said
+                or "there is no process" in said), said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a container")
+def test_in_another_root(tmp_path):
+    """A process in a container, whose files have other names here: they are found all the same."""
+    own = toolchains.find("own")
+    (tmp_path / "root" / "srv").mkdir(parents=True)
+    goforms.build(own, "golive", tmp_path / "root" / "srv" / "app", "-ldflags=-s -w")
+    process = subprocess.Popen(
+        ["unshare", "-m", "-p", "-f", "--kill-child", "chroot", tmp_path / "root", "/srv/app", "10"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        if not line:
+            pytest.skip(f"no containers here: {process.stderr.read()}")
+        inner = [int(name) for name in os.listdir("/proc") if name.isdigit() and
+                 os.path.realpath(f"/proc/{name}/exe") == str(tmp_path / "root" / "srv" / "app")]
+        assert len(inner) == 1
+        done = analyze("info", "-p", inner[0], "--format", "json")
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert document["gaps"] == []
+        assert document["runtimes"][0]["tasks"] > 10
+    finally:
+        process.kill()
+        process.communicate()

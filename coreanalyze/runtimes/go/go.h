@@ -235,6 +235,8 @@ uint32_t ca_go_call_site(struct ca_go *go, struct ca_tasks *tasks, uint64_t pc);
 
 /* goroutines.c */
 struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *tasks);
+/* By the runtime's own books; CA_UNKNOWN. */
+int64_t ca_go_count(struct ca_runtime *runtime);
 /* go->thread_by_tid, anew: of the threads that the target has now. */
 struct ca_error *ca_go_threads_index(struct ca_go *go);
 

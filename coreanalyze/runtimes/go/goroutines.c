@@ -6,6 +6,7 @@
 
 enum {
     GOROUTINES_MAX = 1 << 28,
+    THREADS_MAX = 1 << 20,
     REASONS_MAX = 256,
     REASON_BYTES = 128,
     DEFERS_MAX = 1 << 20,
@@ -330,6 +331,34 @@ static int64_t own_count(struct ca_go *go, uint64_t count)
             total -= here;
     }
     return total;
+}
+
+/* Goroutines that the runtime counts although they are dead: threads made for calls from C keep one
+ * each, outside the free lists. */
+static int64_t count_held(struct ca_go *go)
+{
+    uint64_t m = 0, g;
+    uint32_t status;
+    int64_t held = 0;
+    ca_target_read_u64(go->target, go->globals.allm, &m);
+    for (int i = 0; m && i < THREADS_MAX; i++) {
+        if (ca_go_read_u64(go, m, GO_M_CURG, &g) && g &&
+            ca_go_read_u32(go, g, GO_G_STATUS, &status))
+            held += state_of(status & ~CA_GO_SCAN) == CA_STATE_DEAD;
+        if (!ca_go_read_u64(go, m, GO_M_ALLLINK, &m))
+            break;
+    }
+    return held;
+}
+
+int64_t ca_go_count(struct ca_runtime *runtime)
+{
+    struct ca_go *go = ca_go_of(runtime);
+    uint64_t slice[2];
+    if (!ca_target_read(go->target, go->globals.allgs, slice, 16) || slice[1] > GOROUTINES_MAX)
+        return CA_UNKNOWN;
+    int64_t count = own_count(go, slice[1]);
+    return count == CA_UNKNOWN ? CA_UNKNOWN : count - count_held(go);
 }
 
 struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *tasks)

@@ -127,6 +127,7 @@ const struct ca_runtime_ops ca_go_ops = {
     .title = "Go",
     .recognise = recognise,
     .probe = probe,
+    .count = ca_go_count,
     .hold = ca_go_hold,
     .collect = ca_go_collect,
     .name_stack = ca_go_name_stack,
