@@ -32,6 +32,7 @@ enum pattern {
     LOST_SIGNAL,
     DEFERS_IN_A_LOOP,
     DEADLOCK_CYCLE,
+    DEADLOCK_SELF,
 };
 
 static const struct {
@@ -58,6 +59,8 @@ static const struct {
     [DEFERS_IN_A_LOOP] = {"defers-in-a-loop", "move the body of the loop into a function of its "
                                               "own, so that its defers run"},
     [DEADLOCK_CYCLE] = {"deadlock-cycle", "take the locks in one order everywhere"},
+    [DEADLOCK_SELF] = {"deadlock-cycle", "lock once, in the outermost function: it waits for what "
+                                         "it holds itself"},
 };
 
 struct guess {
@@ -110,14 +113,43 @@ static struct guess guess_channel(const struct ca_group *group, const struct ca_
     return (struct guess){ORPHANED_RECEIVER, "likely"};
 }
 
+static uint32_t owner_of(const struct ca_tasks *tasks, uint32_t task)
+{
+    const struct ca_wait *wait = task == CA_NONE ? NULL : wait_of(tasks, &tasks->list.data[task]);
+    return wait && wait->owner < tasks->list.len ? wait->owner : CA_NONE;
+}
+
+/* Whether the owners, followed from one to the next, lead into a circle: a second walk at half the
+ * speed is met only there. */
+static bool leads_to_circle(const struct ca_tasks *tasks, uint32_t task)
+{
+    uint32_t slow = task, fast = owner_of(tasks, task);
+    while (fast != CA_NONE && fast != slow) {
+        slow = owner_of(tasks, slow);
+        fast = owner_of(tasks, owner_of(tasks, fast));
+    }
+    return fast != CA_NONE;
+}
+
+static struct guess guess_lock(const struct ca_tasks *tasks, uint32_t task)
+{
+    if (owner_of(tasks, task) == task)
+        return (struct guess){DEADLOCK_SELF, "certain"};
+    if (leads_to_circle(tasks, task))
+        return (struct guess){DEADLOCK_CYCLE, "certain"};
+    return (struct guess){LOCK_NEVER_RELEASED, "likely"};
+}
+
 static struct guess guess(const struct ca_group *group, const struct ca_tasks *tasks,
                           const struct ca_groups *groups, uint32_t shape)
 {
     const struct ca_wait *wait = wait_of(tasks, first_of(group, tasks, groups));
+    uint32_t task = (uint32_t)groups->members.data[group->first];
     if (group->rule == CA_RULE_DEEP_DEFERS)
         return (struct guess){DEFERS_IN_A_LOOP, "likely"};
     if (group->proof == CA_PROOF_DEADLOCK)
-        return (struct guess){DEADLOCK_CYCLE, "certain"};
+        return owner_of(tasks, task) == task ? (struct guess){DEADLOCK_SELF, "certain"}
+                                             : (struct guess){DEADLOCK_CYCLE, "certain"};
     if (group->verdict != CA_VERDICT_LEAKED || !wait)
         return (struct guess){NO_PATTERN, NULL};
     switch (wait->kind) {
@@ -125,7 +157,7 @@ static struct guess guess(const struct ca_group *group, const struct ca_tasks *t
         return guess_channel(group, tasks, groups, wait, shape);
     case CA_WAIT_MUTEX:
     case CA_WAIT_RWMUTEX:
-        return (struct guess){LOCK_NEVER_RELEASED, "likely"};
+        return guess_lock(tasks, task);
     case CA_WAIT_WAITGROUP:
         return (struct guess){WAITGROUP_SHORT, "likely"};
     case CA_WAIT_COND:
@@ -258,7 +290,8 @@ bool ca_pattern_evidence(struct ca_groups *groups, size_t index, struct ca_tasks
         return true;
     if (group->proof == CA_PROOF_DEADLOCK)
         return add_circle(groups, group, tasks, task);
-    if (!add_waits(groups, group, tasks, wait, task))
+    if (leads_to_circle(tasks, task) ? !add_circle(groups, group, tasks, task)
+                                     : !add_waits(groups, group, tasks, wait, task))
         return false;
     bool never = wait->kind == CA_WAIT_NOTHING ||
                  (wait->kind == CA_WAIT_CHANNEL && wait->has_address && !wait->channel.address);

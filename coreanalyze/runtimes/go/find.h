@@ -1,7 +1,7 @@
 /* Finding the Go runtime in a program that carries no symbols.
  *
  * find.c        the ELF module: its pclntab, its version, its moduledata
- * references.c  the addresses that a function's code refers to
+ * references.c  the addresses that a function's code refers to, and the functions that it calls
  * search.c      the runtime's variables, by who refers to them and by what they must look like
  */
 #ifndef CA_RUNTIMES_GO_FIND_H
@@ -31,6 +31,9 @@ struct ca_go_references {
 /* Adds what the code of a function refers to inside [low, high). false: no memory. */
 bool ca_go_references_add(struct ca_go *go, const struct ca_go_func *func, uint64_t low,
                           uint64_t high, struct ca_go_references *ret);
+
+/* The target of the direct call that the code at pc, room bytes of it, begins with; 0: none. */
+uint64_t ca_go_call_target(const struct ca_go *go, const uint8_t *code, uint64_t room, uint64_t pc);
 
 /* Fills what is still 0 in go->globals, needing tables. Errors: the list of goroutines, without
  * which nothing works, is not to be found. */

@@ -13,6 +13,7 @@
  * channels.c   channels and their queues
  * locks.c      the lock, wait group or condition around a semaphore
  * semaphores.c semtable: who waits for which lock
+ * holders.c    who holds it, by deferred unlocks
  * timers.c     channels that a timer will end; the clock of the snapshot
  * labels.c     labels and ancestors
  * facts.c      the figures of the whole process
@@ -258,6 +259,9 @@ enum ca_direction ca_go_sudog_direction(struct ca_go *go, uint64_t sudog);
 /* locks.c: false: no memory. */
 bool ca_go_lock_fill(struct ca_go *go, const struct ca_go_g *g, const struct ca_go_frames *frames,
                      const struct ca_go_stack_fact *fact, struct ca_wait *wait);
+
+/* holders.c: sets waits[].owner where it is beyond doubt. false: no memory. */
+bool ca_go_holders_find(struct ca_go *go, struct ca_tasks *tasks);
 
 /* semaphores.c, timers.c */
 bool ca_go_semaphores_read(struct ca_go *go);

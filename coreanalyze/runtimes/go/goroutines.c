@@ -382,6 +382,8 @@ struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *task
     go->runtime.counted = own_count(go, slice[1]);
     ca_go_facts_read(go);
     error = walk_all(go, tasks, slice[0], slice[1]);
+    if (!error && !ca_go_holders_find(go, tasks))
+        error = &ca_error_nomem;
     /* Threads made for calls from C keep a dead goroutine each, outside the free lists. */
     if (go->runtime.counted != CA_UNKNOWN)
         go->runtime.counted -= go->held_by_threads;

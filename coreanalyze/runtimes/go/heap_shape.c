@@ -2,6 +2,7 @@
  * does the function do that made it? Read from the calls and jumps in the machine code, so that it
  * works without symbols of the program's own.
  */
+#include "runtimes/go/find.h"
 #include "runtimes/go/heap.h"
 
 #include <string.h>
@@ -39,24 +40,10 @@ static bool load(struct ca_go_heap *heap, uint64_t pc, struct code *ret)
     return ret->owned && ca_target_read(heap->target, ret->func.entry, ret->owned, ret->size);
 }
 
-/* The target of the call instruction at offset; 0: there is none. */
 static uint64_t call_at(const struct ca_go_heap *heap, const struct code *code, uint64_t offset)
 {
-    int32_t distance;
-    if (heap->target->arch == CA_ARCH_ARM64) {
-        uint32_t word;
-        if (offset % 4 || offset + 4 > code->size)
-            return 0;
-        memcpy(&word, code->bytes + offset, 4);
-        if (word >> 26 != 0x25) /* BL */
-            return 0;
-        distance = (int32_t)(word << 6) >> 4;
-        return code->func.entry + offset + (uint64_t)(int64_t)distance;
-    }
-    if (offset + 5 > code->size || code->bytes[offset] != 0xe8)
-        return 0;
-    memcpy(&distance, code->bytes + offset + 1, 4);
-    return code->func.entry + offset + 5 + (uint64_t)(int64_t)distance;
+    return ca_go_call_target(heap->go, code->bytes + offset, code->size - offset,
+                             code->func.entry + offset);
 }
 
 static uint32_t flag_of(const char *name)

@@ -7,6 +7,7 @@ enum {
     FTAB_ENTRY = 8, /* functab: two u32 since 1.18 */
     TEXTSECT_SIZE = 24,
     TEXTSECTS_MAX = 65536,
+    INLINED_MAX = 65536,
 };
 static const uint64_t TABLE_MAX = 1ull << 31;
 
@@ -386,6 +387,49 @@ size_t ca_go_func_expand(const struct ca_go_tables *tables, const struct ca_go_f
     ret[count].inlined = false;
     ca_go_func_line(tables, func, pc, &ret[count].file, &ret[count].line);
     return count + 1;
+}
+
+int32_t ca_go_func_inlined_count(const struct ca_go_tables *tables, const struct ca_go_func *func)
+{
+    const int32_t *layout = tables->layout->at;
+    const struct ca_go_table *table = &func->module->pctab;
+    uint64_t place = (uint64_t)layout[GO_FUNC_SIZE] + 4ull * CA_GO_PCDATA_INLTREE;
+    if (!ca_go_func_funcdata(tables, func, CA_GO_FUNCDATA_INLTREE) ||
+        ca_go_func_u32(func, layout[GO_FUNC_NPCDATA]) <= CA_GO_PCDATA_INLTREE ||
+        place + 4 > func->room)
+        return 0;
+    uint64_t at = get_u32(func->record + place);
+    uint32_t value = (uint32_t)-1, delta, length;
+    int32_t count = 0;
+    for (bool first = true; at && read_varint(table, &at, &delta) && (delta || first) &&
+                            read_varint(table, &at, &length);
+         first = false) {
+        value += (delta & 1) ? ~(delta >> 1) : delta >> 1;
+        if ((int32_t)value >= count && value < INLINED_MAX)
+            count = (int32_t)value + 1;
+    }
+    return count;
+}
+
+bool ca_go_func_inlined(const struct ca_go_tables *tables, const struct ca_go_func *func,
+                        int32_t index, const char **name, uint64_t *pc)
+{
+    uint64_t tree = ca_go_func_funcdata(tables, func, CA_GO_FUNCDATA_INLTREE);
+    return tree && inlined_call(tables, func, tree, index, name, pc);
+}
+
+uint64_t ca_go_func_call_pc(const struct ca_go_tables *tables, const struct ca_go_func *func,
+                            uint64_t pc)
+{
+    uint64_t parent;
+    const char *name;
+    for (int depth = 0; depth < CA_GO_INLINE_MAX; depth++) {
+        int32_t index = ca_go_func_pcdata(tables, func, CA_GO_PCDATA_INLTREE, pc);
+        if (index < 0 || !ca_go_func_inlined(tables, func, index, &name, &parent) || parent == pc)
+            break;
+        pc = parent;
+    }
+    return pc;
 }
 
 static void match_names(const struct ca_go_tables *tables, const struct ca_go_module *module,

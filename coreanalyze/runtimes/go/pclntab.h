@@ -56,6 +56,7 @@ enum {
     CA_GO_FUNCDATA_LOCALS = 1,
     CA_GO_FUNCDATA_OBJECTS = 2,
     CA_GO_FUNCDATA_INLTREE = 3,
+    CA_GO_FUNCDATA_OPENDEFERS = 4,
     CA_GO_FLAG_TOPFRAME = 1,
     CA_GO_FLAG_SPWRITE = 2,
 };
@@ -103,6 +104,17 @@ enum { CA_GO_INLINE_MAX = 64 };
 /* The frames that pc stands for: inlined calls, then the function itself. Returns their number. */
 size_t ca_go_func_expand(const struct ca_go_tables *tables, const struct ca_go_func *func,
                          uint64_t pc, struct ca_go_inline ret[CA_GO_INLINE_MAX]);
+
+/* How many calls were inlined into the function, for ca_go_func_inlined. */
+int32_t ca_go_func_inlined_count(const struct ca_go_tables *tables, const struct ca_go_func *func);
+/* An inlined call: whose, and from where (in the function, or in another inlined call). false: its
+ * record cannot be read. */
+bool ca_go_func_inlined(const struct ca_go_tables *tables, const struct ca_go_func *func,
+                        int32_t index, const char **name, uint64_t *pc);
+/* Where in the function itself the call stands that pc belongs to: pc, or the outermost call that
+ * was inlined there. */
+uint64_t ca_go_func_call_pc(const struct ca_go_tables *tables, const struct ca_go_func *func,
+                            uint64_t pc);
 
 /* The functions with these names, in one pass; record NULL where there is none. For start-up only.
  */

@@ -1,4 +1,5 @@
-/* The data addresses that a function's code refers to: enough of an instruction decoder for that.
+/* The data addresses that a function's code refers to, and its calls: enough of an instruction
+ * decoder for that.
  *
  * amd64: an operand relative to rip has mod=00 rm=101 in its ModRM byte, then 32 bits of distance
  * from the end of the instruction, which up to 4 bytes of an immediate may follow. arm64: ADRP,
@@ -100,4 +101,21 @@ bool ca_go_references_add(struct ca_go *go, const struct ca_go_func *func, uint6
                                                                            low, high, ret);
     free(copy);
     return ok;
+}
+
+uint64_t ca_go_call_target(const struct ca_go *go, const uint8_t *code, uint64_t room, uint64_t pc)
+{
+    int32_t distance;
+    if (go->target->arch == CA_ARCH_ARM64) {
+        uint32_t word;
+        if (pc % 4 || room < 4)
+            return 0;
+        memcpy(&word, code, 4);
+        distance = (int32_t)(word << 6) >> 4;
+        return word >> 26 == 0x25 ? pc + (uint64_t)(int64_t)distance : 0; /* BL */
+    }
+    if (room < 5 || code[0] != 0xe8)
+        return 0;
+    memcpy(&distance, code + 1, 4);
+    return pc + 5 + (uint64_t)(int64_t)distance;
 }

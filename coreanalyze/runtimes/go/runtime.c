@@ -83,6 +83,7 @@ static struct ca_error *probe_module(const struct ca_context *context, struct ca
                                       .title = "Go",
                                       .task_noun = "goroutine",
                                       .numeric_ids = true,
+                                      .owners = true,
                                       .counted = CA_UNKNOWN};
     go->target = context->target;
     go->module = module;
