@@ -228,8 +228,7 @@ def test_in_another_root(tmp_path):
         line = process.stdout.readline()
         if not line:
             pytest.skip(f"no containers here: {process.stderr.read()}")
-        inner = [int(name) for name in os.listdir("/proc") if name.isdigit() and
-                 os.path.realpath(f"/proc/{name}/exe") == str(tmp_path / "root" / "srv" / "app")]
+        inner = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert len(inner) == 1
         done = analyze("info", "-p", inner[0], "--format", "json")
         assert done.returncode == 0, done.stderr
