@@ -1,0 +1,3 @@
+module gostate
+
+go 1.18
