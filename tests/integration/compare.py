@@ -15,6 +15,8 @@ RULES = {
     "dying": "panic.go, fatalpanic and signal_unix.go, sighandler: printed is the stack at the "
     "panic or signal; the core shows the calls above it that print and abort",
     "main-creation": "traceback.go, printcreatedby: not for goroutine 1",
+    "not-frozen": "proc.go, freezetheworld: best effort, a few ms; a thread that the machine did not "
+    "run in that time goes on while the rest is printed. The program has to crash once more",
 }
 
 # The calls of the rule `dying`, runtime/panic.go and runtime/signal_unix.go.
@@ -37,14 +39,17 @@ CALLBACK_ENTRIES = {"runtime.runfinq", "runtime.runFinalizers", "runtime.runClea
 
 
 class Comparison:
-    """`differences` are texts, `rules` counts by name; `goroutines` and `frames` were compared."""
+    """`differences` are texts, `rules` counts by name; `goroutines` and `frames` were compared.
+    `went_on`: all that differs are goroutines that could run while Go printed."""
 
     def __init__(self, trace, document, minor):
         self.minor = minor
         self.differences = []
         self.rules = Counter()
         self.goroutines = self.frames = 0
+        self._differ, self._could_run = set(), set()
         self._all(trace, document)
+        self.went_on = bool(self._differ) and self._differ <= self._could_run
 
     def _all(self, trace, document):
         printed = _last_of_each(trace)
@@ -62,6 +67,7 @@ class Comparison:
 
     def _say(self, number, text):
         self.differences.append(f"goroutine {number}: {text}")
+        self._differ.add(str(number))
 
     def _equal(self, g, what, printed, ours):
         if printed != ours:
@@ -73,6 +79,8 @@ class Comparison:
 
     def _one(self, g, task):
         self.goroutines += 1
+        if {g.status, _status(task)} & {"running", "runnable"} and not g.first:
+            self._could_run.add(str(g.id))
         self._equal(g, "status", g.status, _status(task))
         self._equal(g, "minutes", g.minutes, _minutes(task))
         self._equal(g, "locked to thread", g.locked, "locked to thread" in task["notes"])

@@ -12,7 +12,9 @@ CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 
 class Crash:
     """What a program left: `core` (a path, or None), `stderr`, `stdout`, `status`, `writer`
-    (kernel or gcore)."""
+    (kernel or gcore). again() lets it crash once more, in a folder inside this one."""
+
+    again = None
 
     def __init__(self, binary, core, stdout, stderr, status, writer):
         self.binary, self.core = binary, core
@@ -31,10 +33,15 @@ def run(binary, arguments=(), folder=".", env=None, timeout=120, writer=None):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     env = dict(os.environ, GOTRACEBACK="crash", **(env or {}))
+    def again():
+        return run(binary, arguments, folder / "again", env, timeout, writer)
+
     if writer is None:
         writer = "kernel" if kernel_writes_here() else "gcore"
     if writer == "gcore":
-        return _run_in_gdb(binary, arguments, folder, env, timeout)
+        result = _run_in_gdb(binary, arguments, folder, env, timeout)
+        result.again = again
+        return result
     out, err = folder / "stdout", folder / "stderr"
     with open(out, "wb") as stdout, open(err, "wb") as stderr:
         process = subprocess.Popen(
@@ -50,7 +57,9 @@ def run(binary, arguments=(), folder=".", env=None, timeout=120, writer=None):
     cores = [path for path in folder.iterdir() if path.name.split(".")[0] == "core"]
     if len(cores) > 1:
         raise RuntimeError(f"{folder} holds several cores: it was not fresh")
-    return Crash(binary, cores[0] if cores else None, *_texts(out, err), status, "kernel")
+    result = Crash(binary, cores[0] if cores else None, *_texts(out, err), status, "kernel")
+    result.again = again
+    return result
 
 
 def _unlimited_core():

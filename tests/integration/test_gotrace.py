@@ -197,3 +197,16 @@ def test_compare_knows_how_a_program_dies():
 ])
 def test_compare_sees_every_difference(change):
     assert _differences(change) != []
+
+
+@pytest.mark.parametrize("status, first, went_on", [
+    ("runnable", False, True), ("running", False, True), ("chan send", False, False),
+    ("running", True, False),
+])
+def test_only_what_could_run_may_have_gone_on(status, first, went_on):
+    """The one that dies, and those that wait, stand still while the rest is printed."""
+    trace, document = gotrace.parse(PANIC), _document()
+    trace.goroutines = trace.goroutines[:1]
+    trace.goroutines[0].status, trace.goroutines[0].first = status, first
+    document["tasks"][0].update(state="waiting", reason="sleep")
+    assert compare.Comparison(trace, document, 22).went_on == went_on

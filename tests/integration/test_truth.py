@@ -29,15 +29,21 @@ RUNS = {
     "many-panic": ("many", ("2000",), "panic", ""),
 }
 AGE = 75
+TRIES = 3
 SHOWN = 40
 
 
 def check(coreanalyze, record, toolchain, crashed, shape="plain"):
     """Compare the trace and the core of one crash; fails with the differences. SHAPE is for the
     table of what was compared."""
-    trace = gotrace.parse(crashed.stderr)
-    document = coreanalyze.json("tasks", crashed.core, "--exe", crashed.binary)
-    result = compare.Comparison(trace, document, toolchain.minor)
+    for _ in range(TRIES):
+        trace = gotrace.parse(crashed.stderr)
+        document = coreanalyze.json("tasks", crashed.core, "--exe", crashed.binary)
+        result = compare.Comparison(trace, document, toolchain.minor)
+        if not result.went_on or not crashed.again:
+            break
+        record.rules["not-frozen"] += 1
+        crashed = crashed.again()
     record.crashes += 1
     record.goroutines += result.goroutines
     record.frames += result.frames
