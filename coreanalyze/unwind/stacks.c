@@ -51,9 +51,9 @@ static bool grow(struct ca_stacks *stacks)
 }
 
 static uint32_t append(struct ca_stacks *stacks, const struct ca_raw_frame *frames, uint32_t count,
-                       bool cut)
+                       uint32_t missing)
 {
-    struct ca_stack stack = {.first = stacks->frames.len, .count = count, .cut = cut};
+    struct ca_stack stack = {.first = stacks->frames.len, .count = count, .missing = missing};
     if (!ca_vec_reserve(&stacks->frames, count) || !ca_vec_push(&stacks->list, stack))
         return CA_STACK_NONE;
     struct ca_raw_frame *to = stacks->frames.data + stacks->frames.len;
@@ -65,7 +65,7 @@ static uint32_t append(struct ca_stacks *stacks, const struct ca_raw_frame *fram
 }
 
 uint32_t ca_stacks_intern(struct ca_stacks *stacks, const struct ca_raw_frame *frames,
-                          uint32_t count, bool cut)
+                          uint32_t count, uint32_t missing)
 {
     if (!count)
         return CA_STACK_NONE;
@@ -77,11 +77,11 @@ uint32_t ca_stacks_intern(struct ca_stacks *stacks, const struct ca_raw_frame *f
     for (; stacks->slots[at]; at = (at + 1) & mask) {
         uint32_t index = stacks->slots[at] - 1;
         const struct ca_stack *stack = &stacks->list.data[index];
-        if (stack->count == count && stack->cut == cut &&
+        if (stack->count == count && stack->missing == missing &&
             same(stacks->frames.data + stack->first, frames, count, base))
             return index;
     }
-    uint32_t index = append(stacks, frames, count, cut);
+    uint32_t index = append(stacks, frames, count, missing);
     if (index != CA_STACK_NONE)
         stacks->slots[at] = index + 1;
     return index;

@@ -20,11 +20,16 @@ struct ca_raw_frame {
     bool exact;
 };
 
+enum {
+    CA_STACK_WHOLE = 0,
+    CA_STACK_CUT = 1, /* the walk ended early: the reason is a note or gap of the task */
+};
+
 struct ca_stack {
     size_t first; /* in frames */
     uint32_t count;
-    /* Frames are missing at the end or in the middle: a note or gap of the task says so. */
-    bool cut;
+    uint32_t
+        missing; /* CA_STACK_WHOLE, CA_STACK_CUT, or the frame before which some are left out */
 };
 
 struct ca_stacks {
@@ -41,6 +46,6 @@ void ca_stacks_deinit(struct ca_stacks *stacks);
 /* The index of the stack made of these frames (sp absolute); CA_STACK_NONE: no memory, or count is
  * 0. */
 uint32_t ca_stacks_intern(struct ca_stacks *stacks, const struct ca_raw_frame *frames,
-                          uint32_t count, bool cut);
+                          uint32_t count, uint32_t missing);
 
 #endif

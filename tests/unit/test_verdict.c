@@ -41,7 +41,7 @@ static uint32_t add(struct fixture *f, enum ca_state state, uint64_t pc, struct 
                            .wait = CA_NONE,
                            .entry = CA_NONE,
                            .created = CA_NONE,
-                           .stack = ca_stacks_intern(&f->tasks.stacks, &frame, 1, false)};
+                           .stack = ca_stacks_intern(&f->tasks.stacks, &frame, 1, CA_STACK_WHOLE)};
     if (wait.kind != CA_WAIT_UNKNOWN) {
         task.wait = (uint32_t)f->tasks.waits.len;
         assert_true(ca_vec_push(&f->tasks.waits, wait));

@@ -356,7 +356,8 @@ void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint3
     if (!count)
         return;
     task->sp = frames[0].sp;
-    task->stack = ca_stacks_intern(&tasks->stacks, frames, count, why != NULL);
+    task->stack =
+        ca_stacks_intern(&tasks->stacks, frames, count, why ? CA_STACK_CUT : CA_STACK_WHOLE);
     if (task->stack == CA_STACK_NONE)
         self->nomem = true;
 }

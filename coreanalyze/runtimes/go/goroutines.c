@@ -166,8 +166,11 @@ static bool fill_stack(struct ca_go *go, struct ca_tasks *tasks, uint32_t index,
     }
     ca_go_stack_walk(go, g, frames, &why);
     if (frames->list.len) {
-        task->stack = ca_stacks_intern(&tasks->stacks, frames->list.data,
-                                       (uint32_t)frames->list.len, why || frames->left_out);
+        task->stack =
+            ca_stacks_intern(&tasks->stacks, frames->list.data, (uint32_t)frames->list.len,
+                             why                ? CA_STACK_CUT
+                             : frames->left_out ? CA_GO_FRAMES_MAX / 2
+                                                : CA_STACK_WHOLE);
         task->sp = frames->list.data[0].sp;
         if (task->stack == CA_STACK_NONE)
             return false;

@@ -223,12 +223,20 @@ static bool preempts(const struct ca_go_func *func)
 
 /* Frames outside [low, high) are on the thread's own stack, which is scanned with the thread.
  * false: no memory. */
+/* The frames between two of those that were kept: every word. */
+static bool add_left_out(struct planner *planner, const struct frame *frame,
+                         const struct ca_raw_frame *inner)
+{
+    uint64_t start = planner->base + inner->sp;
+    return frame->sp <= start || add_range(planner, frame, start, frame->sp - start);
+}
+
 static bool make_plan(struct planner *planner, const struct ca_stack *stack, uint64_t low,
                       uint64_t high)
 {
     const struct ca_raw_frame *frames = planner->heap->tasks->stacks.frames.data + stack->first;
     bool conservative = false, panicked = false;
-    planner->plan->whole = stack->cut || stack->count == 0;
+    planner->plan->whole = stack->missing == CA_STACK_CUT || stack->count == 0;
     for (uint32_t i = 0; i < stack->count && !planner->plan->whole; i++) {
         struct frame frame;
         uint64_t sp = planner->base + frames[i].sp;
@@ -241,6 +249,9 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
         }
         frame.number = i;
         frame.panicked = panicked;
+        if (stack->missing > CA_STACK_CUT && i == stack->missing &&
+            !add_left_out(planner, &frame, &frames[i - 1]))
+            return false;
         bool here = preempts(&frame.func);
         /* The innermost frame of a running goroutine stands anywhere. */
         bool running = i == 0 && frames[i].exact && frame.pc != frame.func.entry;
