@@ -63,6 +63,9 @@ bool ca_modules_is_code(const struct ca_modules *modules, uint64_t address);
 /* The executable; NULL when it is not known at all. */
 struct ca_module *ca_modules_main(const struct ca_modules *modules);
 
+/* The offset of a thread-local symbol in the module's thread-local storage; one pass, unindexed. */
+bool ca_module_tls_symbol(struct ca_module *module, const char *name, uint64_t *offset);
+
 /* The address in the target of a symbol of .symtab or .dynsym. size may be NULL. The first call on
  * a module indexes its names: one pass, then hash lookups. */
 bool ca_module_symbol(struct ca_module *module, const char *name, uint64_t *address,

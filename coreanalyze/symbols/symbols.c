@@ -128,6 +128,29 @@ bool ca_module_symbol(struct ca_module *module, const char *name, uint64_t *addr
     return true;
 }
 
+bool ca_module_tls_symbol(struct ca_module *module, const char *name, uint64_t *offset)
+{
+    Elf_Scn *section = NULL;
+    while (module->elf && (section = elf_nextscn(module->elf, section))) {
+        GElf_Shdr header;
+        GElf_Sym sym;
+        if (!gelf_getshdr(section, &header) ||
+            (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM))
+            continue;
+        Elf_Data *data = elf_getdata(section, NULL);
+        for (int i = 0; data && gelf_getsym(data, i, &sym); i++) {
+            const char *is = GELF_ST_TYPE(sym.st_info) == STT_TLS && sym.st_shndx != SHN_UNDEF
+                                 ? elf_strptr(module->elf, header.sh_link, sym.st_name)
+                                 : NULL;
+            if (is && strcmp(is, name) == 0) {
+                *offset = sym.st_value;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 bool ca_module_has_symtab(struct ca_module *module)
 {
     Elf_Scn *section = NULL;

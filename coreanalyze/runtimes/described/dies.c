@@ -263,6 +263,19 @@ bool ca_dies_gone(struct ca_types *types, const char *name)
     return find(types, NAME_GONE, name) != NULL;
 }
 
+/* gcc for arm64 describes thread-locals without their place (there is no relocation for it): the
+ * symbol tells it. */
+static bool find_placeless(struct ca_types *types, const char *name, struct ca_types_entry *ret,
+                           uint64_t *offset)
+{
+    const struct ca_types_entry *entry = find(types, NAME_GONE, name);
+    const char *last = strrchr(name, ':');
+    if (!entry || !ca_module_tls_symbol(entry->module, last ? last + 1 : name, offset))
+        return false;
+    *ret = *entry;
+    return true;
+}
+
 /* Variables inside of functions are not in the index until one is asked for. */
 static bool find_static(struct ca_types *types, const char *name, const struct ca_types_entry **ret)
 {
@@ -278,6 +291,8 @@ bool ca_dies_variable(struct ca_types *types, const char *name, struct ca_types_
                       uint64_t *address, bool *thread_local_)
 {
     const struct ca_types_entry *entry = find_either(types, NAME_VARIABLE, 0, name);
+    if (!entry && find_placeless(types, name, ret, address))
+        return *thread_local_ = true;
     if (!entry && !find_static(types, name, &entry))
         return false;
     *ret = *entry;
