@@ -204,6 +204,10 @@ static struct ca_error *weigh(struct ca_match *match, const struct ca_image *ima
 {
     find_bias(match, image);
     enum verdict verdict = compare(match, image, file);
+    /* /proc/PID/exe is what the process runs, whatever its name and whoever replaced it. */
+    if (verdict == LIKELY && match->target->kind == CA_TARGET_LIVE && match->target->exe_hint &&
+        !strcmp(place->path, match->target->exe_hint))
+        verdict = SAME;
     if (verdict == DIFFERS && !(match->options->force && match->module->main)) {
         if (match->module->main && (place->given || !place->proven))
             return mismatch(match, image, place->path);

@@ -200,6 +200,20 @@ def test_32_bit(tmp_path):
         process.wait()
 
 
+def test_without_build_id(tmp_path):
+    """The kernel says which file a process runs: nothing else has to."""
+    goforms.build(toolchains.find("own"), "golive", tmp_path / "app", "-ldflags=-s -w -buildid=")
+    process = subprocess.Popen([tmp_path / "app", "10"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        done = analyze("info", "-p", process.pid, "--format", "json")
+        assert json.loads(done.stdout)["gaps"] == []
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_ends_meanwhile():
     """Whenever the process ends, that is what is said."""
     for delay in range(0, 40, 2):

@@ -126,6 +126,14 @@ def test_vendor_version(coreanalyze, record, own, tmp_path):
     result.core.unlink()
 
 
+def test_not_optimised(coreanalyze, record, own, tmp_path):
+    """Where nothing is inlined, the runtime's variables are referred to in other places."""
+    result = _crashing_build(own, tmp_path, "-gcflags=all=-N -l")
+    check(coreanalyze, record, own, result)
+    _same(coreanalyze, result.core, result.binary, goforms.strip(result.binary, tmp_path / "bare"))
+    result.core.unlink()
+
+
 @pytest.fixture
 def unknown(own, tmp_path):
     """A crash of a program whose version has no layout, and the same program with debug

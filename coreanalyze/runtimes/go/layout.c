@@ -69,7 +69,7 @@ struct ca_error *ca_go_layout_choose(struct ca_modules *modules, struct ca_modul
     }
     if (take_row(version, arch, ret))
         return NULL;
-    bool named = version && !strncmp(version, "go", 2);
+    bool named = version && !strncmp(version, "go", 2) && version[2] >= '0' && version[2] <= '9';
     return ca_error_create(
         CA_ERROR_UNSUPPORTED,
         "Go %s on %s: no layout known; build coreanalyze from a newer source, or "

@@ -23,6 +23,7 @@ enum function {
     IS_SYSTEM,
     MARKROOT,
     FINDOBJECT,
+    SPANOF,
     OSINIT,
     FUNCTION_COUNT,
 };
@@ -44,6 +45,7 @@ static const char *const function_names[FUNCTION_COUNT] = {
     [IS_SYSTEM] = "runtime.isSystemGoroutine",
     [MARKROOT] = "runtime.markroot",
     [FINDOBJECT] = "runtime.findObject",
+    [SPANOF] = "runtime.spanOf",
     [OSINIT] = "runtime.osinit",
 };
 
@@ -445,19 +447,28 @@ static bool is_arenas(struct ca_go *go, uint64_t address, uint64_t g)
            (g - start) >> PAGE_SHIFT < pages;
 }
 
+/* findObject refers to it, or what it calls where nothing was inlined: to its field or to all of
+ * it.
+ */
 static bool search_mheap(struct search *search)
 {
+    static const enum function users[] = {FINDOBJECT, SPANOF};
     struct ca_go *go = search->go;
-    uint64_t array, g;
-    if (!refer(search, FINDOBJECT))
-        return false;
+    uint64_t array, g, arenas_at = (uint64_t)go->layout.at[GO_MHEAP_ARENAS];
     if (!ca_target_read_u64(go->target, go->globals.allgs, &array) ||
         !ca_target_read_u64(go->target, array, &g))
         return true;
-    for (size_t i = 0; i < search->refs.list.len && !go->globals.mheap; i++)
-        if (is_arenas(go, search->refs.list.data[i], g))
-            go->globals.mheap =
-                search->refs.list.data[i] - (uint64_t)go->layout.at[GO_MHEAP_ARENAS];
+    for (size_t u = 0; u < sizeof(users) / sizeof(users[0]) && !go->globals.mheap; u++) {
+        if (!refer(search, users[u]))
+            return false;
+        for (size_t i = 0; i < search->refs.list.len && !go->globals.mheap; i++) {
+            uint64_t at = search->refs.list.data[i];
+            if (is_arenas(go, at, g))
+                go->globals.mheap = at - arenas_at;
+            else if (is_arenas(go, at + arenas_at, g))
+                go->globals.mheap = at;
+        }
+    }
     return true;
 }
 
