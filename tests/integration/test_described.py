@@ -2,6 +2,8 @@
 its entry, state, reason, what it waits for, site, creator, creation and name."""
 
 import os
+import subprocess
+from collections import Counter
 
 import csamples
 import libst
@@ -195,6 +197,26 @@ def test_boost_fiber(coreanalyze, tmp_path):
         wrong = compare(document, account, "boost-fiber", symbols=not stripped, near=INSIDE,
                         words=not stripped)
         assert not wrong, wrong[:10]
+
+
+def test_boost_fiber_in_threads(coreanalyze, tmp_path):
+    """Four threads, a scheduler in each: roots that are thread-local, in a library, in a core."""
+    need("boost-fiber")
+    program = tmp_path / "fiberthreads"
+    source = csamples.ROOT / "tests" / "programs" / "fiberthreads" / "fiberthreads.cpp"
+    subprocess.run(["g++", "-g", "-O1", "-std=gnu++17", "-Wall", "-Wextra", "-o", program, source,
+                    "-lboost_fiber", "-lboost_context", "-lpthread"], check=True)
+    died = csamples.die(program, [100], tmp_path / "run")
+    document = coreanalyze.json("tasks", died.core)
+    reasons = Counter(x["reason"] for x in document["tasks"])
+    assert reasons == {"cond wait": 400, "sleep": 400, None: 4}
+    running = [x for x in document["tasks"] if x["state"] == "running"]
+    assert len({x["thread"] for x in running}) == 4
+    conditions = Counter(x["waiting_for"]["address"] for x in document["tasks"]
+                         if x["reason"] == "cond wait")
+    assert sorted(conditions.values()) == [100] * 4
+    assert all(x["frames"] for x in document["tasks"])
+    plain(document, "fiberthreads")
 
 
 @pytest.mark.parametrize("kind,runtime,number", [

@@ -41,6 +41,10 @@ static void add_expr(struct checking *c, const struct ca_expr *e)
 {
     if (!e->text || (!e->bound && !e->why && !c->self->description.task_type))
         return;
+    if (!e->bound && e->optional) {
+        add(c, e->line, e->key, TEXT(c, "left out: %s", e->why ? e->why : "not tried"), NULL);
+        return;
+    }
     if (!e->bound) {
         add(c, e->line, e->key, NULL,
             e->why ? e->why : "was not tried: something before it failed");
@@ -119,6 +123,8 @@ static void add_source(struct checking *c, const struct ca_source *s)
     if (s->kind == CA_SOURCE_SCAN && !s->node_type)
         why = TEXT(c, "there is no type \"%s\"%s", s->scan_type,
                    ca_suggest_type(&c->self->types, s->scan_type));
+    else if (!why && !s->walks && s->skipped && s->optional)
+        found = "left out: it does not bind";
     else if (!why && !s->walks && s->skipped)
         why = "left out: it does not bind";
     add(c, s->line, s->word, found, why);
@@ -170,8 +176,14 @@ static void add_task(struct checking *c)
 static void add_objects(struct checking *c)
 {
     for (const struct ca_object *o = c->self->description.objects; o; o = o->next) {
-        add(c, o->line, o->type_name, o->type ? "type found" : NULL,
-            o->type ? NULL : "there is no such type");
+        bool left_out = !o->type && o->optional;
+        add(c, o->line, o->type_name,
+            o->type    ? "type found"
+            : left_out ? "left out: there is no such type"
+                       : NULL,
+            o->type || left_out ? NULL : "there is no such type");
+        if (!o->type)
+            continue;
         const struct ca_expr *exprs[] = {&o->owner,  &o->waiters, &o->counter, &o->capacity,
                                          &o->length, &o->closed,  &o->senders, &o->receivers,
                                          &o->fd,     &o->deadline};

@@ -30,8 +30,8 @@ static void bind(struct fitting *f, const struct ca_ctype *here, const struct ca
                  struct ca_expr *expr, bool required)
 {
     struct ca_binder binder = {.types = f->types, .here = here, .outer = outer};
-    if (expr->text && !ca_expr_bind(&binder, expr))
-        misfit(f, expr->line, expr->key, expr->why, required && !expr->optional);
+    if (expr->text && !ca_expr_bind(&binder, expr) && !expr->optional)
+        misfit(f, expr->line, expr->key, expr->why, required);
 }
 
 static void bind_rules(struct fitting *f, const struct ca_ctype *here, const struct ca_ctype *outer,
@@ -122,7 +122,8 @@ static void bind_sources(struct fitting *f, struct ca_source *source, bool tasks
             continue;
         }
         source->skipped = true;
-        misfit(f, line, key, why, tasks && !source->optional);
+        if (!source->optional)
+            misfit(f, line, key, why, tasks);
     }
 }
 
@@ -130,6 +131,8 @@ static void bind_objects(struct fitting *f)
 {
     for (struct ca_object *o = f->d->objects; o; o = o->next) {
         o->type = ca_types_find(f->types, o->type_name);
+        if (!o->type && o->optional)
+            continue;
         if (!o->type) {
             misfit(f, o->line, o->type_name, "there is no such type", false);
             continue;
