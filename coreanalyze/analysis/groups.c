@@ -22,8 +22,11 @@ static void add_member(struct ca_group *group, const struct ca_task *task)
     group->count++;
     if (task->since_ns != CA_UNKNOWN && task->since_ns > group->oldest_ns)
         group->oldest_ns = task->since_ns;
-    if (task->stack_high > task->stack_low)
-        group->stack_bytes += (int64_t)(task->stack_high - task->stack_low);
+    /* Of a broken target these may be anything. */
+    if (task->stack_high > task->stack_low &&
+        __builtin_add_overflow(group->stack_bytes, task->stack_high - task->stack_low,
+                               &group->stack_bytes))
+        group->stack_bytes = INT64_MAX;
 }
 
 static bool assign(struct ca_groups *groups, struct ca_tasks *tasks, const struct ca_sites *sites,

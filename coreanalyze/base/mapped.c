@@ -258,6 +258,21 @@ bool ca_mapped_unwatch_thread(void)
     return slot && drop(slot) != WHOLE;
 }
 
+void ca_mapped_data(const void *bytes, uint64_t at, uint64_t *start, uint64_t *end)
+{
+    const struct slot *slot = bytes ? find(bytes) : NULL;
+    *start = at;
+    *end = SIZE_MAX;
+    if (!slot || slot->fd < 0)
+        return;
+    off_t data = lseek(slot->fd, (off_t)at, SEEK_DATA);
+    off_t hole = data < 0 ? -1 : lseek(slot->fd, data, SEEK_HOLE);
+    if (data < 0 && errno == ENXIO)
+        *start = SIZE_MAX;
+    else if (hole > data)
+        *start = (uint64_t)data, *end = (uint64_t)hole;
+}
+
 bool ca_mapped_any_lost(void)
 {
     return any_lost;

@@ -37,6 +37,11 @@ bool ca_mapped_unwatch_thread(void);
  * file, which the message calls name. bytes: as created or watched. */
 struct ca_error *ca_mapped_check(const void *bytes, const char *name);
 
+/* Where the file next has bytes of its own at or behind offset at, and where that stretch ends: the
+ * rest are holes, which read as zeros, and cost memory and time when they are read. Both SIZE_MAX:
+ * nothing more. Where it is not known, [at, SIZE_MAX). */
+void ca_mapped_data(const void *bytes, uint64_t at, uint64_t *start, uint64_t *end);
+
 /* Whether any mapping of this process ever lost bytes: false spares asking each. */
 bool ca_mapped_any_lost(void);
 

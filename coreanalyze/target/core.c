@@ -16,8 +16,9 @@ struct core {
     uint64_t size;
     Elf64_Ehdr header;
     uint64_t phdr_count;
-    uint64_t wanted; /* how large the file would be if nothing were cut */
-    uint64_t noted;  /* bytes of notes that were read */
+    uint64_t wanted;               /* how large the file would be if nothing were cut */
+    uint64_t noted;                /* bytes of notes that were read */
+    uint64_t data_start, data_end; /* where the file was last seen to have no hole */
 };
 
 static void destroy(struct ca_target *target)
@@ -38,6 +39,17 @@ static bool changed(struct ca_target *target, uint64_t *before, uint64_t *now)
     const struct core *core = target->self;
     *before = core->size;
     return ca_mapped_changed(core->bytes, now);
+}
+
+static uint64_t hole(struct ca_target *target, const uint8_t *bytes)
+{
+    struct core *core = target->self;
+    uint64_t at = (uint64_t)(bytes - core->bytes);
+    if ((uintptr_t)bytes < (uintptr_t)core->bytes || at >= core->size)
+        return 0; /* a file's */
+    if (at < core->data_start || at >= core->data_end)
+        ca_mapped_data(core->bytes, at, &core->data_start, &core->data_end);
+    return core->data_start > at ? core->data_start - at : 0;
 }
 
 static struct ca_error *map_file(struct core *core, int fd, const char *path,
@@ -437,6 +449,7 @@ struct ca_error *ca_target_open_core(const char *path, struct ca_gaps *gaps, str
     target->destroy = destroy;
     target->check = check;
     target->changed = changed;
+    target->hole = hole;
     struct ca_error *error = fill(target, core, path, gaps);
     struct ca_error *lost = check(target);
     if (lost) {

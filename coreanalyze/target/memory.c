@@ -134,15 +134,20 @@ const char *ca_target_read_string(struct ca_target *target, uint64_t address, si
     return NULL;
 }
 
-uint64_t ca_target_next(const struct ca_target *target, uint64_t address)
+uint64_t ca_target_next(struct ca_target *target, uint64_t address)
 {
     if (target->kind != CA_TARGET_CORE)
         return address;
-    size_t i = find_segment(target, address);
-    if (i == target->segments.len)
-        return UINT64_MAX;
-    uint64_t start = target->segments.data[i].start;
-    return start > address ? start : address;
+    for (size_t i = find_segment(target, address); i < target->segments.len; i++) {
+        const struct ca_segment *segment = &target->segments.data[i];
+        if (address < segment->start)
+            address = segment->start;
+        uint64_t hole =
+            target->hole ? target->hole(target, segment->bytes + (address - segment->start)) : 0;
+        if (hole < segment->end - address)
+            return address + hole;
+    }
+    return UINT64_MAX;
 }
 
 const struct ca_mapping *ca_target_mapping(const struct ca_target *target, uint64_t address)

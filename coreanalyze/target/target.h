@@ -101,6 +101,9 @@ struct ca_target {
      * have been written to while it was read: its size then and now. Both NULL: there is no file */
     struct ca_error *(*check)(struct ca_target *target);
     bool (*changed)(struct ca_target *target, uint64_t *before, uint64_t *now);
+    /* How many zeros begin at these bytes of a segment because the file has a hole there; NULL: 0
+     */
+    uint64_t (*hole)(struct ca_target *target, const uint8_t *bytes);
     void *self;
     bool mappings_whole; /* nothing is there outside the mappings: load is not asked */
 
@@ -197,9 +200,9 @@ static inline bool ca_target_read_u32(struct ca_target *target, uint64_t address
 /* A NUL-terminated string of at most limit bytes, interned in the target; NULL: not readable. */
 const char *ca_target_read_string(struct ca_target *target, uint64_t address, size_t limit);
 
-/* The first address from here on where bytes may be; UINT64_MAX: none. What a core only claims can
- * be terabytes. */
-uint64_t ca_target_next(const struct ca_target *target, uint64_t address);
+/* The first address from here on where bytes may be that are not zero; UINT64_MAX: none. What a
+ * core only claims can be terabytes, and so can the holes in its file. */
+uint64_t ca_target_next(struct ca_target *target, uint64_t address);
 
 /* The mapping that holds address, or NULL. */
 const struct ca_mapping *ca_target_mapping(const struct ca_target *target, uint64_t address);

@@ -205,3 +205,24 @@ def test_files_lie(ask, core, sample):
     struct.pack_into("<Q", core.data, data, (1 << 64) - 1)
     ask(core)
     ask(core, exe=False)
+
+
+def test_holes_of_a_sparse_core_are_not_read(coreanalyze, tmp_path):
+    """64 GB that the program could write to and never touched, in a program with C code, all of
+    whose memory may hold pointers."""
+    try:
+        chain = toolchains.find("own")
+    except toolchains.Missing as why:
+        pytest.skip(str(why))
+    binary = build.build(chain, "cgo")
+    result = crash.run(binary, (), tmp_path / "run")
+    core, path = elfcore.Core(result.core), tmp_path / "core"
+    core.data += bytes(-len(core.data) % 4096)
+    at, size = len(core.data) + (1 << 20), 64 << 30
+    core.phdrs.append([elfcore.PT_LOAD, 6, at, 0x700000000000, 0, size, size, 4096])
+    core.write(path)
+    os.truncate(path, at + size)
+    done = coreanalyze.run("leaks", path, "--exe", binary, "--format", "json", timeout=LIMIT)
+    assert done.returncode in (0, 1), done.stderr
+    ours, plain = strictjson.loads(done.stdout), coreanalyze.json("leaks", result.core, "--exe", binary)
+    assert ours["groups"] == plain["groups"] and ours["gaps"] == plain["gaps"]

@@ -390,7 +390,8 @@ static void set_ages(struct ca_described *self, struct ca_tasks *tasks)
         int64_t since = task->since_ns; /* a point in time until here */
         if (since == CA_UNKNOWN)
             continue;
-        task->since_ns = now == CA_UNKNOWN || since > now ? CA_UNKNOWN : now - since;
+        if (now == CA_UNKNOWN || since > now || __builtin_sub_overflow(now, since, &task->since_ns))
+            task->since_ns = CA_UNKNOWN;
     }
 }
 
