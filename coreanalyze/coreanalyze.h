@@ -228,6 +228,9 @@ struct ca_error *ca_session_find_task(const struct ca_session *session, const ch
 /* Only the id: cheap, for completion and lists. */
 void ca_session_task_id(const struct ca_session *session, size_t i, char id[48]);
 
+/* Only what it waits for: cheaper than all of it. Its cases are borrowed until the next call. */
+struct ca_error *ca_session_wait(struct ca_session *session, size_t i, struct ca_wait_info *ret);
+
 /* Indexes of other tasks that wait for the same thing as task i; borrowed until the next call. */
 struct ca_error *ca_session_others(struct ca_session *session, size_t i, const size_t **ret,
                                    size_t *count);

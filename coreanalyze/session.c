@@ -136,6 +136,11 @@ struct ca_error *ca_session_collect(struct ca_session *session)
             return error;
         ca_gaps_add_error(&session->gaps, runtime->name, error);
     }
+    for (size_t i = 0; i < session->tasks.list.len; i++) {
+        const struct ca_task *task = &session->tasks.list.data[i];
+        session->runtimes.data[task->runtime]->listed++;
+        session->runtimes.data[task->runtime]->system += (task->flags & CA_TASK_SYSTEM) != 0;
+    }
     return ca_tasks_sort(&session->tasks) ? NULL : &ca_error_nomem;
 }
 
@@ -144,10 +149,7 @@ static void compare_counts(struct ca_session *session)
 {
     for (size_t i = 0; i < session->runtimes.len; i++) {
         const struct ca_runtime *runtime = session->runtimes.data[i];
-        int64_t listed = 0;
-        for (size_t t = 0; t < session->tasks.list.len; t++)
-            listed += session->tasks.list.data[t].runtime == i;
-        if (runtime->counted != CA_UNKNOWN && runtime->counted > listed && listed == 0)
+        if (runtime->counted != CA_UNKNOWN && runtime->counted > 0 && runtime->listed == 0)
             ca_gaps_add(&session->gaps, runtime->name, 0,
                         "the runtime counts %" PRId64 " tasks, none could be read",
                         runtime->counted);

@@ -84,13 +84,10 @@ bool ca_session_runtime(const struct ca_session *session, size_t i, struct ca_ru
                                     .version = runtime->version,
                                     .layout = runtime->layout,
                                     .task_noun = runtime->task_noun,
+                                    .tasks = runtime->listed,
+                                    .system = runtime->system,
                                     .counted = runtime->counted,
                                     .left_out = runtime->left_out};
-    for (size_t t = 0; t < session->tasks.list.len; t++) {
-        bool mine = task_at(session, t)->runtime == i;
-        ret->tasks += mine;
-        ret->system += mine && task_at(session, t)->flags & CA_TASK_SYSTEM;
-    }
     return true;
 }
 
@@ -292,6 +289,13 @@ struct ca_error *ca_session_task(struct ca_session *session, size_t i, struct ca
         !fill_labels(session, i, ret))
         return &ca_error_nomem;
     return ca_session_check_files(session, NULL);
+}
+
+struct ca_error *ca_session_wait(struct ca_session *session, size_t i, struct ca_wait_info *ret)
+{
+    if (i >= session->tasks.list.len)
+        return ca_error_create(CA_ERROR_NOT_FOUND, "there is no task at index %zu", i);
+    return fill_wait(session, task_at(session, i), ret) ? NULL : &ca_error_nomem;
 }
 
 struct ca_error *ca_session_find_task(const struct ca_session *session, const char *id, size_t *ret)

@@ -181,6 +181,7 @@ static bool tell(struct ca_mark *mark, uint64_t number)
 struct lookup {
     uint64_t address;
     uint32_t region, slot;
+    bool exact;
 };
 
 static inline void arrive(struct ca_mark *mark, const struct ca_place *place, uint64_t address,
@@ -205,19 +206,22 @@ static inline void arrive(struct ca_mark *mark, const struct ca_place *place, ui
         mark->failed = true;
 }
 
-/* In three steps, so that what one lookup waits for is on its way while others are begun. */
-static void mark_batch(struct ca_mark *mark, const uint64_t *values, size_t count, bool exact)
+/* The first of three steps, so that what one lookup waits for is on its way while others are begun.
+ * Returns how many are in found then. */
+static inline size_t begin_lookup(const struct ca_mark *mark, struct lookup *found, size_t n,
+                                  uint64_t value, bool exact)
 {
-    struct lookup found[BATCH];
+    uint32_t index = pages_at(&mark->pages, value);
+    if (index == 0)
+        return n;
+    __builtin_prefetch(&mark->heap->regions.data[index - 1]);
+    found[n] = (struct lookup){.address = value, .region = index - 1, .exact = exact};
+    return n + 1;
+}
+
+static void end_lookups(struct ca_mark *mark, struct lookup *found, size_t n)
+{
     const struct ca_region *regions = mark->heap->regions.data;
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t index = pages_at(&mark->pages, values[i]);
-        if (index == 0)
-            continue;
-        __builtin_prefetch(&regions[index - 1]);
-        found[n++] = (struct lookup){.address = values[i], .region = index - 1};
-    }
     for (size_t i = 0; i < n; i++) {
         struct ca_place place;
         if (!find(mark, found[i].region, found[i].address, &place)) {
@@ -231,8 +235,17 @@ static void mark_batch(struct ca_mark *mark, const uint64_t *values, size_t coun
     for (size_t i = 0; i < n; i++) {
         struct ca_place place = {.region = found[i].region, .slot = found[i].slot};
         if (place.region != UINT32_MAX)
-            arrive(mark, &place, found[i].address, exact);
+            arrive(mark, &place, found[i].address, found[i].exact);
     }
+}
+
+static void mark_batch(struct ca_mark *mark, const uint64_t *values, size_t count, bool exact)
+{
+    struct lookup found[BATCH];
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n = begin_lookup(mark, found, n, values[i], exact);
+    end_lookups(mark, found, n);
 }
 
 void ca_mark_values(struct ca_mark *mark, const uint64_t *values, size_t count, bool exact)
@@ -249,6 +262,23 @@ static void keep_doubtful(struct ca_mark *mark, const struct ca_word *words, siz
             !ca_mark_bit(mark->bits, ca_mark_number(mark, &place)) &&
             !ca_vec_push(&mark->doubtful, words[i].value))
             mark->failed = true;
+}
+
+void ca_mark_holdings(struct ca_mark *mark, uint64_t base, const uint32_t *words, size_t count)
+{
+    struct lookup found[BATCH];
+    for (size_t i = 0; i < count;) {
+        size_t n = 0, stop = count - i < BATCH ? count : i + BATCH;
+        for (; i < stop; i++) {
+            struct ca_word word = {.value = base + (uint64_t)(words[i] / 2) * 8};
+            bool exact = words[i] & 1;
+            if (exact || mark->doubting)
+                n = begin_lookup(mark, found, n, word.value, exact);
+            else
+                keep_doubtful(mark, &word, 1);
+        }
+        end_lookups(mark, found, n);
+    }
 }
 
 static void sink_add(void *arg, const struct ca_root *root, const struct ca_word *words,
@@ -270,7 +300,8 @@ static void sink_add(void *arg, const struct ca_root *root, const struct ca_word
 
 struct ca_root_sink ca_mark_sink(struct ca_mark *mark)
 {
-    return (struct ca_root_sink){.add = sink_add, .arg = mark};
+    return (struct ca_root_sink){
+        .add = sink_add, .arg = mark, .low = mark->pages.low, .high = mark->pages.high};
 }
 
 bool ca_mark_doubtful(struct ca_mark *mark)

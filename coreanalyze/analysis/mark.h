@@ -90,6 +90,8 @@ void ca_mark_opaque(struct ca_mark *mark, uint64_t address);
 
 /* Marks what these point at and remembers it as work. */
 void ca_mark_values(struct ca_mark *mark, const uint64_t *values, size_t count, bool exact);
+/* What ca_heap_ops.task_holds gives, as the sink takes it. */
+void ca_mark_holdings(struct ca_mark *mark, uint64_t base, const uint32_t *words, size_t count);
 /* A sink that does the same, but keeps words that only look like pointers for ca_mark_doubtful. */
 struct ca_root_sink ca_mark_sink(struct ca_mark *mark);
 /* Marks one object without following it. */

@@ -64,8 +64,14 @@ static void expect_task(const struct ca_prover *prover, uint32_t task)
 static void mark_task(struct ca_prover *prover, uint32_t task)
 {
     struct ca_root_sink sink = ca_mark_sink(&prover->mark);
-    uint64_t objects[256];
-    prover->heap->ops->task_roots(prover->heap, task, &sink);
+    const struct ca_heap_ops *ops = prover->heap->ops;
+    const uint32_t *words;
+    uint64_t objects[256], base;
+    size_t held = ops->task_holds ? ops->task_holds(prover->heap, task, &words, &base) : SIZE_MAX;
+    if (held != SIZE_MAX)
+        ca_mark_holdings(&prover->mark, base, words, held);
+    else
+        ops->task_roots(prover->heap, task, &sink);
     size_t count = prover->heap->ops->task_objects(prover->heap, task, objects, 256);
     for (size_t i = 0; i < count; i++)
         ca_mark_only(&prover->mark, objects[i]);

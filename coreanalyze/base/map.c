@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/large.h"
+
 void ca_map_deinit(struct ca_map *map)
 {
     free(map->slots);
@@ -37,6 +39,7 @@ static bool grow(struct ca_map *map)
         free(bigger.used);
         return false;
     }
+    ca_large_expect(bigger.slots, bigger.cap * sizeof(*bigger.slots));
     for (size_t i = 0; i < map->cap; i++) {
         if (!map->used[i])
             continue;

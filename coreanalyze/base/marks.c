@@ -34,33 +34,35 @@ static size_t add(struct ca_marks *marks, uint64_t number)
     return marks->last = marks->pages.len;
 }
 
-/* Two bits for each eighth byte: word and shift. */
-static unsigned shift_of(uint64_t address)
+/* What a byte says of an address: its value, and where in the unit it is. */
+static uint8_t *byte_of(struct ca_marks *marks, size_t place, uint64_t address)
 {
-    return (unsigned)(address / 8 % 32) * 2;
+    return &marks->pages.data[place - 1].bytes[address % CA_MARKS_PAGE / CA_MARKS_UNIT];
 }
 
-static size_t word_of(uint64_t address)
+static uint8_t pack(uint64_t address, unsigned value)
 {
-    return (size_t)(address % CA_MARKS_PAGE / 8 / 32);
+    return (uint8_t)(address % CA_MARKS_UNIT << 2 | (value & 3));
 }
 
 unsigned ca_marks_get(struct ca_marks *marks, uint64_t address)
 {
     size_t place = find(marks, address / CA_MARKS_PAGE);
-    if (!place)
-        return 0;
-    return marks->pages.data[place - 1].words[word_of(address)] >> shift_of(address) & 3;
+    uint8_t byte = place ? *byte_of(marks, place, address) : 0;
+    return address % 8 == 0 && byte == pack(address, byte) ? byte & 3 : 0;
 }
 
 bool ca_marks_put(struct ca_marks *marks, uint64_t address, unsigned value, bool *fresh)
 {
+    *fresh = false;
+    if (address % 8)
+        return true;
     size_t place = find(marks, address / CA_MARKS_PAGE);
     if (!place && !(place = add(marks, address / CA_MARKS_PAGE)))
         return false;
-    uint64_t *word = &marks->pages.data[place - 1].words[word_of(address)];
-    *fresh = !(*word >> shift_of(address) & 3);
+    uint8_t *byte = byte_of(marks, place, address);
+    *fresh = *byte == 0;
     if (*fresh)
-        *word |= (uint64_t)(value & 3) << shift_of(address);
+        *byte = pack(address, value);
     return true;
 }

@@ -1,6 +1,9 @@
-/* A small number (0 to 3) for each of many addresses that lie close together, as objects of a heap
- * do: two bits for every eighth byte of the pages in use, where a hash table would take 34 bytes.
- * Addresses are rounded down to a multiple of 8.
+/* A small number (1 to 3) for each of many addresses that lie close together, as objects of a heap
+ * do: a byte for every 64 of the pages in use, where a hash table would take 34 for each. What is
+ * marked lies in order, so that going through a heap touches little memory at a time.
+ *
+ * Objects are at least 64 bytes large and begin at a multiple of 8, so that no two begin in the
+ * same 64: of two that claim to, the first is kept, the other is none.
  */
 #ifndef CA_BASE_MARKS_H
 #define CA_BASE_MARKS_H
@@ -8,10 +11,10 @@
 #include "base/map.h"
 #include "base/vec.h"
 
-enum { CA_MARKS_PAGE = 65536, CA_MARKS_WORDS = CA_MARKS_PAGE / 8 * 2 / 64 };
+enum { CA_MARKS_PAGE = 65536, CA_MARKS_UNIT = 64 };
 
 struct ca_marks_page {
-    uint64_t words[CA_MARKS_WORDS];
+    uint8_t bytes[CA_MARKS_PAGE / CA_MARKS_UNIT];
 };
 
 struct ca_marks {

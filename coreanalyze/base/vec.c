@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include "base/large.h"
+
 bool ca_vec_grow_(void **data, size_t *cap, size_t len, size_t more, size_t size)
 {
     if (more <= *cap - len)
@@ -17,7 +19,8 @@ bool ca_vec_grow_(void **data, size_t *cap, size_t len, size_t more, size_t size
     size_t bytes;
     if (__builtin_mul_overflow(grown, size, &bytes))
         return false;
-    void *moved = realloc(*data, bytes);
+    void *moved =
+        bytes < CA_LARGE_LEAST ? realloc(*data, bytes) : ca_large_grow(*data, len * size, bytes);
     if (!moved)
         return false;
     *data = moved;

@@ -115,18 +115,21 @@ static int by_value(const void *a, const void *b)
 static struct ca_error *count_things(const struct ca_output *output,
                                      const struct ca_group_info *group, size_t *ret)
 {
-    struct ca_task_info task;
+    struct ca_wait_info wait;
     struct ca_error *error = NULL;
+    bool same = true;
     uint64_t *seen = calloc(group->count, sizeof(*seen));
     *ret = 0;
     if (!seen)
         return &ca_error_nomem;
     for (size_t i = 0; i < group->count && !error; i++) {
-        error = ca_session_task(output->session, group->members[i], &task);
-        if (error || !(seen[i] = identity(&task.waiting_for)))
+        error = ca_session_wait(output->session, group->members[i], &wait);
+        if (error || !(seen[i] = identity(&wait)))
             goto out;
+        same &= seen[i] == seen[0];
     }
-    qsort(seen, group->count, sizeof(*seen), by_value);
+    if (!same)
+        qsort(seen, group->count, sizeof(*seen), by_value);
     for (size_t i = 0; i < group->count; i++)
         *ret += !i || seen[i] != seen[i - 1];
 out:

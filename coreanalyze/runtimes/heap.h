@@ -53,7 +53,12 @@ struct ca_root {
 struct ca_root_sink {
     void (*add)(void *arg, const struct ca_root *root, const struct ca_word *words, size_t count);
     void *arg;
+    uint64_t low, high; /* other values need not be given; both 0: all but 0 itself */
 };
+static inline bool ca_root_sink_wants(const struct ca_root_sink *sink, uint64_t value)
+{
+    return sink->high ? value - sink->low < sink->high - sink->low : value != 0;
+}
 
 /* What keeps what alive in other ways than by pointing at it. */
 enum ca_special_kind {
@@ -109,6 +114,10 @@ struct ca_heap_ops {
     void (*roots)(struct ca_heap *heap, const struct ca_root_sink *sink);
     /* What a task would have in its hands if it ran on: stack, registers, its own record. */
     void (*task_roots)(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);
+    /* The same in short, where the runtime could note it: (value - *base) / 8 * 2, plus 1 where it
+     * is exact. SIZE_MAX: ask task_roots. May be NULL. */
+    size_t (*task_holds)(const struct ca_heap *heap, uint32_t task, const uint32_t **words,
+                         uint64_t *base);
     /* A task whose roots will be asked for soon; may be NULL. */
     void (*expect_task)(const struct ca_heap *heap, uint32_t task);
     /* The opaque objects by which a task waits; they come and go with it. Up to cap of them. */

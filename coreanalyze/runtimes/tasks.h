@@ -117,8 +117,9 @@ struct ca_task {
     uint32_t entry, created;   /* in sites, or CA_NONE */
     uint64_t created_by;       /* number of the creator, 0: not known */
     uint64_t stack_low, stack_high;
-    uint32_t defers; /* pending deferred calls at one place, where the runtime has them */
-    uint32_t group;  /* in the findings, or CA_NONE */
+    uint32_t defers;    /* pending deferred calls at one place, where the runtime has them */
+    uint32_t group;     /* in the findings, or CA_NONE */
+    uint64_t detail[2]; /* the runtime's own */
 };
 
 struct ca_label {

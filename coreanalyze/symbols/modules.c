@@ -30,6 +30,7 @@ enum { MODULES_MAX = 4096, SAME_MAX = 8 };
 static void free_module(struct ca_module *module)
 {
     ca_symbols_destroy(module->symbols);
+    ca_type_source_destroy(module->types);
     elf_end(module->elf);
     struct ca_file file = {module->bytes, module->size};
     ca_file_unmap(&file);
@@ -48,6 +49,8 @@ static struct ca_error *check_module(const struct ca_module *module)
         ca_mapped_check(module->bytes, module->file ? module->file : module->name);
     for (size_t i = 0; !error && i < 2; i++)
         error = ca_mapped_check(module->debug_bytes[i], "a debug file");
+    if (!error)
+        error = ca_type_source_check(module->types);
     if (!error && module->debug_lost)
         error = ca_error_create(CA_ERROR_IO, "the debug file of %s went away while it was read",
                                 module->name);

@@ -11,6 +11,7 @@
 #include "target/target.h"
 
 struct ca_symbols;
+struct ca_type_source;
 
 struct ca_module {
     const char *name;    /* the path as the target has it; "" when not known */
@@ -35,6 +36,7 @@ struct ca_module {
     bool debug_lost;            /* bytes of the debug files went away while they were opened */
     const void *debug_bytes[2]; /* where libdw has mapped the debug file and its supplement */
     struct ca_symbols *symbols; /* NULL until asked for, use ca_module_symbol */
+    struct ca_type_source *types; /* NULL until asked for, use ca_module_types */
 };
 
 struct ca_modules {
@@ -80,5 +82,11 @@ bool ca_module_section(struct ca_module *module, const char *name, uint64_t *add
 Dwfl_Module *ca_module_dwfl(struct ca_modules *modules, struct ca_module *module);
 /* Its DWARF; NULL when there is none. */
 Dwarf *ca_module_dwarf(struct ca_modules *modules, struct ca_module *module);
+/* The same for who asks for types only: sections that say nothing of them are not unpacked, which
+ * takes most of the time that opening DWARF takes. */
+Dwarf *ca_module_types(struct ca_modules *modules, struct ca_module *module);
+/* NULL while what was read of its file is the file's. source may be NULL. */
+struct ca_error *ca_type_source_check(const struct ca_type_source *source);
+void ca_type_source_destroy(struct ca_type_source *source); /* NULL: nothing */
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/large.h"
 #include "base/mapped.h"
 #include "target/notes.h"
 
@@ -24,6 +25,7 @@ struct core {
 static void destroy(struct ca_target *target)
 {
     struct core *core = target->self;
+    ca_large_forget(core->bytes, core->size);
     ca_mapped_destroy(core->bytes, core->size);
     free(core);
 }

@@ -150,6 +150,13 @@ uint64_t ca_target_next(struct ca_target *target, uint64_t address)
     return UINT64_MAX;
 }
 
+const struct ca_segment *ca_target_segment(const struct ca_target *target, uint64_t address)
+{
+    size_t i = find_segment(target, address);
+    const struct ca_segment *segment = i < target->segments.len ? &target->segments.data[i] : NULL;
+    return segment && segment->start <= address ? segment : NULL;
+}
+
 const struct ca_mapping *ca_target_mapping(const struct ca_target *target, uint64_t address)
 {
     size_t low = 0, high = target->mappings.len;

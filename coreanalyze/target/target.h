@@ -162,6 +162,9 @@ static inline bool ca_target_read(struct ca_target *target, uint64_t address, vo
 struct ca_error *ca_target_fetch(struct ca_target *target, uint64_t address, void *buffer,
                                  size_t size);
 
+/* The segment that holds address, or NULL. Lives until bytes are added. */
+const struct ca_segment *ca_target_segment(const struct ca_target *target, uint64_t address);
+
 /* The bytes in place, or NULL when they are not there or not contiguous here. Lives as long as the
  * target. */
 const void *ca_target_view(struct ca_target *target, uint64_t address, size_t size);
@@ -179,12 +182,15 @@ static inline const uint8_t *ca_target_near(const struct ca_target *target, uint
     return at < have && size <= have - at ? near->bytes + at : NULL;
 }
 
-/* These bytes will be read soon. */
+/* These bytes will be read soon. The empty asm keeps gcc from dropping the loop: it takes a
+ * function that does nothing but ask for memory for one that does nothing. */
 static inline void ca_target_hint(const struct ca_target *target, uint64_t address, size_t size)
 {
     const uint8_t *bytes = ca_target_near(target, address, size);
-    for (size_t i = 0; bytes && i < size; i += 64)
+    for (size_t i = 0; bytes && i < size; i += 64) {
         __builtin_prefetch(bytes + i);
+        __asm__ volatile("" : : "r"(bytes + i));
+    }
 }
 
 static inline bool ca_target_read_u64(struct ca_target *target, uint64_t address, uint64_t *ret)

@@ -15,12 +15,12 @@ static void test_marks_are_kept(void **state)
     bool fresh;
     assert_int_equal(ca_marks_get(&marks, 0xc000000000), 0);
     for (uint64_t i = 0; i < 100000; i++) {
-        assert_true(ca_marks_put(&marks, 0xc000000000 + i * 24, i % 3 + 1, &fresh));
+        assert_true(ca_marks_put(&marks, 0xc000000000 + i * 72, i % 3 + 1, &fresh));
         assert_true(fresh);
     }
     for (uint64_t i = 0; i < 100000; i++) {
-        assert_int_equal(ca_marks_get(&marks, 0xc000000000 + i * 24), i % 3 + 1);
-        assert_int_equal(ca_marks_get(&marks, 0xc000000000 + i * 24 + 8), 0);
+        assert_int_equal(ca_marks_get(&marks, 0xc000000000 + i * 72), i % 3 + 1);
+        assert_int_equal(ca_marks_get(&marks, 0xc000000000 + i * 72 + 8), 0);
     }
     assert_true(ca_marks_put(&marks, 0xc000000000, 3, &fresh));
     assert_false(fresh);
@@ -45,11 +45,31 @@ static void test_pages_apart(void **state)
     ca_marks_deinit(&marks);
 }
 
+static void test_no_two_in_the_same_place(void **state)
+{
+    (void)state;
+    struct ca_marks marks = {0};
+    bool fresh;
+    assert_true(ca_marks_put(&marks, 0xc000000008, 1, &fresh));
+    assert_true(fresh);
+    assert_true(ca_marks_put(&marks, 0xc000000010, 2, &fresh));
+    assert_false(fresh);
+    assert_true(ca_marks_put(&marks, 0xc000000044, 2, &fresh));
+    assert_false(fresh);
+    assert_int_equal(ca_marks_get(&marks, 0xc000000008), 1);
+    assert_int_equal(ca_marks_get(&marks, 0xc000000000), 0);
+    assert_int_equal(ca_marks_get(&marks, 0xc000000009), 0);
+    assert_int_equal(ca_marks_get(&marks, 0xc000000010), 0);
+    assert_int_equal(ca_marks_get(&marks, 0xc000000044), 0);
+    ca_marks_deinit(&marks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks_are_kept),
         cmocka_unit_test(test_pages_apart),
+        cmocka_unit_test(test_no_two_in_the_same_place),
     };
     return cmocka_run_group_tests_name("marks", tests, NULL, NULL);
 }

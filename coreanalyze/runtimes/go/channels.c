@@ -14,7 +14,7 @@ static bool walk_queue(struct ca_go *go, uint64_t channel, int field, enum ca_di
     int64_t length = 0;
     while (sudog && length < QUEUE_MAX) {
         bool fresh;
-        if (!ca_marks_put(&go->queue_of_sudog, sudog, direction, &fresh))
+        if (!ca_marks_put(&go->seen, sudog, direction, &fresh))
             return false;
         if (!fresh)
             break; /* a cycle, or a queue that runs into another */
@@ -76,5 +76,6 @@ bool ca_go_channel_read(struct ca_go *go, uint64_t address, const struct ca_go_c
 
 enum ca_direction ca_go_sudog_direction(struct ca_go *go, uint64_t sudog)
 {
-    return (enum ca_direction)ca_marks_get(&go->queue_of_sudog, sudog);
+    unsigned mark = ca_marks_get(&go->seen, sudog);
+    return mark == CA_GO_SEEN_G ? CA_DIRECTION_UNKNOWN : (enum ca_direction)mark;
 }

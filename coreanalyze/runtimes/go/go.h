@@ -14,6 +14,9 @@
  * locks.c      the lock, wait group or condition around a semaphore
  * semaphores.c semtable: who waits for which lock
  * holders.c    who holds it, by deferred unlocks
+ * sudogs.c     by which queue entries a goroutine waits
+ * ahead.c      what is read next, looked at by another thread
+ * holdings.c   what parked goroutines point at, noted for the proof while they are at hand
  * timers.c     channels that a timer will end; the clock of the snapshot
  * labels.c     labels and ancestors
  * facts.c      the figures of the whole process
@@ -21,6 +24,7 @@
 #ifndef CA_RUNTIMES_GO_GO_H
 #define CA_RUNTIMES_GO_GO_H
 
+#include "base/ahead.h"
 #include "base/marks.h"
 #include "runtimes/go/pclntab.h"
 #include "runtimes/runtime.h"
@@ -77,6 +81,8 @@ struct ca_go_channel {
     int64_t timer_when;   /* nanotime at which a timer sends; CA_UNKNOWN */
 };
 
+enum { CA_GO_SEEN_G = CA_DIRECTION_RECEIVE + 1 };
+
 /* What recall.c keeps, by hash: a newer one takes the place of an older. */
 enum { CA_GO_RECALL_SLOTS = 1024 };
 
@@ -110,6 +116,10 @@ struct ca_go {
     struct ca_runtime_facts facts;
 
     struct ca_go_semaphores semaphores;
+    CA_VEC(uint64_t) sudogs;   /* of all goroutines, see sudogs.c */
+    struct ca_go_heap *heap;   /* until the proof takes it; NULL: none yet */
+    CA_VEC(uint32_t) holdings; /* of all goroutines, see holdings.c */
+    uint64_t holdings_base;
     CA_VEC(struct ca_go_timer_channel) timers;
     struct ca_map timer_by_channel; /* channel -> index + 1 */
     struct ca_map thread_by_tid;    /* kernel tid -> index + 1 */
@@ -121,10 +131,10 @@ struct ca_go {
     CA_VEC(struct ca_frame) pc_frames;
     CA_VEC(struct ca_go_stack_fact) stack_facts; /* by stack */
     CA_VEC(struct ca_go_channel) channels;
-    struct ca_map channel_index;    /* address -> index + 1 in channels */
-    struct ca_marks queue_of_sudog; /* sudog -> enum ca_direction */
-    struct ca_map cond_of_g;        /* g -> sync.Cond */
-    struct ca_map cond_seen;        /* sync.Cond -> 1: its chain was walked */
+    struct ca_map channel_index; /* address -> index + 1 in channels */
+    struct ca_marks seen;        /* sudog -> enum ca_direction of its queue, g -> CA_GO_SEEN_G */
+    struct ca_map cond_of_g;     /* g -> sync.Cond */
+    struct ca_map cond_seen;     /* sync.Cond -> 1: its chain was walked */
     struct ca_go_recall recall[CA_GO_RECALL_SLOTS];
     struct ca_go_birth births[CA_GO_RECALL_SLOTS];
 };
@@ -194,6 +204,13 @@ struct ca_go_frames {
 };
 bool ca_go_stack_walk(struct ca_go *go, const struct ca_go_g *g, struct ca_go_frames *frames,
                       const char **why);
+/* The part of a parked goroutine's stack that is in use will be read soon. */
+static inline void ca_go_stack_hint(const struct ca_go *go, uint64_t sp, uint64_t high)
+{
+    enum { SOON = 1024 };
+    if (sp < high)
+        ca_target_hint(go->target, sp, high - sp < SOON ? high - sp : SOON);
+}
 /* recall.c: the stack of a parked goroutine when it is one that was remembered, frames filled as
  * the walk would; CA_STACK_NONE: walk it. */
 uint32_t ca_go_stack_recall(struct ca_go *go, const struct ca_tasks *tasks, const struct ca_go_g *g,
@@ -262,6 +279,41 @@ bool ca_go_lock_fill(struct ca_go *go, const struct ca_go_g *g, const struct ca_
 
 /* holders.c: sets waits[].owner where it is beyond doubt. false: no memory. */
 bool ca_go_holders_find(struct ca_go *go, struct ca_tasks *tasks);
+
+/* sudogs.c: what the proof asks of every goroutine again and again is kept in its task's detail, so
+ * that its g and its sudogs, cold by then, need not be read for it. */
+enum ca_go_task_flag {
+    CA_GO_TASK_WHOLE = 1,  /* its stack may be half moved: every word of it */
+    CA_GO_TASK_BUBBLE = 2, /* of testing/synctest */
+    CA_GO_TASK_QUEUED = 4, /* each of its sudogs is in the queue of a channel */
+};
+static inline unsigned ca_go_task_flags(const struct ca_task *task)
+{
+    return (unsigned)(task->detail[0] >> 56);
+}
+/* The sudogs by which it waits; valid until more are kept. */
+static inline const uint64_t *ca_go_task_sudogs(const struct ca_go *go, const struct ca_task *task,
+                                                size_t *count)
+{
+    *count = task->detail[0] >> 32 & 0xffffff;
+    return go->sudogs.data + (uint32_t)task->detail[0];
+}
+/* Before the task's wait is filled; ca_go_sudogs_finish after it. false: no memory. */
+bool ca_go_sudogs_keep(struct ca_go *go, struct ca_task *task, const struct ca_go_g *g);
+bool ca_go_sudogs_finish(struct ca_go *go, struct ca_task *task, const struct ca_go_g *g);
+
+/* ahead.c: NULL is taken where there is no thread. The target's segments and what is in them must
+ * stay as they are until it is stopped. */
+struct ca_go_ahead;
+struct ca_go_ahead *ca_go_ahead_start(struct ca_go *go, uint64_t array, uint64_t count);
+void ca_go_ahead_tell(const struct ca_go_ahead *ahead, uint64_t i);
+void ca_go_ahead_stop(struct ca_go_ahead *ahead);
+
+/* holdings.c: what the proof would find by going through stack and record of a parked goroutine,
+ * noted when both are in the processor's cache anyway. Begin: before the goroutines are read; does
+ * nothing when there will be no proof. false: no memory. */
+bool ca_go_holdings_begin(struct ca_go *go, struct ca_tasks *tasks);
+bool ca_go_holdings_note(struct ca_go *go, struct ca_tasks *tasks, uint32_t task);
 
 /* semaphores.c, timers.c */
 bool ca_go_semaphores_read(struct ca_go *go);

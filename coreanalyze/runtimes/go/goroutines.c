@@ -11,10 +11,11 @@ enum {
     REASON_BYTES = 128,
     DEFERS_MAX = 1 << 20,
     G_BYTES_MAX = 4096,
-    AHEAD_FAR = 16, /* goroutines */
-    AHEAD_NEAR = 8,
-    AHEAD_STACK = 320, /* bytes */
-    AHEAD_SUDOG = 104,
+    HOLDINGS_EXPECTED = 12, /* words for each goroutine */
+    AHEAD_FAR = 24,         /* goroutines */
+    AHEAD_NEAR = 12,
+    AHEAD_NEXT = 6,
+    AHEAD_SUDOG = 104, /* bytes */
 };
 
 /* The target's own words for wait reasons. runtime/runtime2.go: waitReasonStrings. */
@@ -230,7 +231,10 @@ static bool add_task(struct ca_go *go, struct ca_tasks *tasks, const struct ca_g
     fill_sites(go, tasks, g, &task);
     uint32_t index = (uint32_t)tasks->list.len;
     return ca_vec_push(&tasks->list, task) && fill_stack(go, tasks, index, g, frames) &&
-           fill_notes(go, tasks, index, g) && ca_go_wait_fill(go, tasks, index, g, frames);
+           fill_notes(go, tasks, index, g) && ca_go_sudogs_keep(go, &tasks->list.data[index], g) &&
+           ca_go_wait_fill(go, tasks, index, g, frames) &&
+           ca_go_sudogs_finish(go, &tasks->list.data[index], g) &&
+           ca_go_holdings_note(go, tasks, index);
 }
 
 /* A g must lead back to sense before it is believed. */
@@ -253,23 +257,38 @@ static struct ca_error *cancelled(void)
     return ca_error_create(CA_ERROR_CANCELLED, "stopped on request");
 }
 
+static const uint8_t *g_ahead(const struct ca_go *go, uint64_t array, uint64_t count, uint64_t i,
+                              uint64_t *address)
+{
+    const uint8_t *entry =
+        i < count ? ca_target_near(go->target, array + i * 8, sizeof(*address)) : NULL;
+    if (!entry)
+        return NULL;
+    memcpy(address, entry, sizeof(*address));
+    return ca_target_near(go->target, *address, (size_t)go->layout.at[GO_G_SIZE]);
+}
+
 /* Tells the processor what will be read soon: the descriptors and stacks of so many goroutines lie
- * all over the heap that waiting for memory would be most of the work. */
+ * all over the heap that waiting for memory would be most of the work. Each step looks only at what
+ * the one before asked for. */
 static void look_ahead(struct ca_go *go, uint64_t array, uint64_t count, uint64_t i)
 {
-    size_t size = (size_t)go->layout.at[GO_G_SIZE];
-    uint64_t address;
-    if (i + AHEAD_FAR < count &&
-        ca_target_read_u64(go->target, array + (i + AHEAD_FAR) * 8, &address))
-        ca_target_hint(go->target, address, size);
-    if (i + AHEAD_NEAR >= count ||
-        !ca_target_read_u64(go->target, array + (i + AHEAD_NEAR) * 8, &address))
-        return;
-    const uint8_t *bytes = ca_target_near(go->target, address, size);
-    if (!bytes)
-        return;
-    ca_target_hint(go->target, ca_go_u64(go, bytes, GO_G_SCHED_SP), AHEAD_STACK);
-    ca_target_hint(go->target, ca_go_u64(go, bytes, GO_G_WAITING), AHEAD_SUDOG);
+    uint64_t address, waiting;
+    const uint8_t *bytes = g_ahead(go, array, count, i + AHEAD_FAR, &address);
+    if (bytes)
+        ca_target_hint(go->target, address, (size_t)go->layout.at[GO_G_SIZE]);
+    bytes = g_ahead(go, array, count, i + AHEAD_NEAR, &address);
+    if (bytes) {
+        waiting = ca_go_u64(go, bytes, GO_G_WAITING);
+        ca_go_stack_hint(go, ca_go_u64(go, bytes, GO_G_SCHED_SP),
+                         ca_go_u64(go, bytes, GO_G_STACK_HI));
+        ca_target_hint(go->target, waiting, AHEAD_SUDOG);
+    }
+    bytes = g_ahead(go, array, count, i + AHEAD_NEXT, &address);
+    waiting = bytes ? ca_go_u64(go, bytes, GO_G_WAITING) : 0;
+    bytes = waiting ? ca_target_near(go->target, waiting, AHEAD_SUDOG) : NULL;
+    if (bytes)
+        ca_target_hint(go->target, ca_go_u64(go, bytes, GO_SUDOG_WAITLINK), AHEAD_SUDOG);
 }
 
 static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint64_t array,
@@ -278,12 +297,18 @@ static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint6
     const struct ca_options *options = go->runtime.context.options;
     struct ca_gaps *gaps = go->runtime.context.gaps;
     struct ca_go_frames frames = {0};
-    struct ca_marks seen = {0};
     struct ca_error *error = NULL;
     size_t size = (size_t)go->layout.at[GO_G_SIZE];
     uint8_t scratch[G_BYTES_MAX];
+    /* Growing it would copy it again and again; a damaged count is not believed. */
+    if (ca_target_view(go->target, array, count * 8) &&
+        (!ca_vec_reserve(&tasks->list, count) || !ca_vec_reserve(&go->sudogs, count) ||
+         (go->heap && !ca_vec_reserve(&go->holdings, count * HOLDINGS_EXPECTED))))
+        return &ca_error_nomem;
+    struct ca_go_ahead *ahead = ca_go_ahead_start(go, array, count);
     for (uint64_t i = 0; i < count && !error; i++) {
         uint64_t address;
+        ca_go_ahead_tell(ahead, i);
         if (i % 4096 == 0 && options->progress &&
             !options->progress(options->progress_arg, "reading goroutines", i, count)) {
             error = cancelled();
@@ -299,7 +324,7 @@ static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint6
         struct ca_go_g g = {.address = address,
                             .bytes = ca_target_peek(go->target, address, scratch, size)};
         bool fresh = true;
-        if (g.bytes && !ca_marks_put(&seen, address, 1, &fresh))
+        if (g.bytes && !ca_marks_put(&go->seen, address, CA_GO_SEEN_G, &fresh))
             error = &ca_error_nomem;
         else if (!g.bytes)
             ca_gaps_add(gaps, "a goroutine", address, "its descriptor is not there");
@@ -310,8 +335,8 @@ static struct ca_error *walk_all(struct ca_go *go, struct ca_tasks *tasks, uint6
         else if (!add_task(go, tasks, &g, &frames))
             error = &ca_error_nomem;
     }
+    ca_go_ahead_stop(ahead);
     ca_vec_deinit(&frames.list);
-    ca_marks_deinit(&seen);
     return error;
 }
 
@@ -384,6 +409,8 @@ struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *task
         return &ca_error_nomem;
     go->runtime.counted = own_count(go, slice[1]);
     ca_go_facts_read(go);
+    if (!ca_go_holdings_begin(go, tasks))
+        return &ca_error_nomem;
     error = walk_all(go, tasks, slice[0], slice[1]);
     if (!error && !ca_go_holders_find(go, tasks))
         error = &ca_error_nomem;

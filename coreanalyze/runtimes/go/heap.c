@@ -40,7 +40,7 @@ const uint8_t *ca_go_heap_bytes(struct ca_go_heap *heap, uint64_t address, uint6
 
 void ca_go_heap_break(struct ca_go_heap *heap, const char *what, uint64_t address, const char *why)
 {
-    if (!heap->heap.broken)
+    if (!heap->heap.broken && !heap->quiet)
         ca_gaps_add(heap->go->runtime.context.gaps, what, address, "%s", why);
     heap->heap.broken = true;
 }
@@ -344,6 +344,8 @@ static bool read_spans(struct ca_go_heap *heap)
 {
     uint64_t slice[2] = {0};
     uint64_t mheap = heap->go->globals.mheap;
+    if (heap->spans_read)
+        return true;
     if (!ca_target_read(heap->target, mheap + (uint64_t)heap->go->layout.at[GO_MHEAP_ALLSPANS],
                         slice, 16) ||
         slice[1] > SPANS_MAX) {
@@ -372,30 +374,21 @@ static bool read_opaque(struct ca_go_heap *heap)
     struct ca_go *go = heap->go;
     for (size_t i = 0; i < heap->tasks->list.len; i++) {
         const struct ca_task *task = &heap->tasks->list.data[i];
-        uint64_t objects[256], bubble = 0;
-        uint32_t status;
-        uint8_t flags = 0;
-        if (task->runtime == go->runtime.index) {
-            if (!ca_vec_push(&heap->heap.opaque, task->address))
-                return false;
-            if (task->state == CA_STATE_RUNNING && task->thread == CA_UNKNOWN)
-                ca_go_heap_break(heap, "thread of a running goroutine", task->address,
-                                 "it is not known: its registers may hold pointers");
-            if (!ca_go_read_u32(go, task->address, GO_G_STATUS, &status) || (status & CA_GO_SCAN) ||
-                status == CA_GO_COPYSTACK)
-                flags |= CA_GO_TASK_WHOLE;
-            if (go->layout.at[GO_G_BUBBLE] != CA_LAYOUT_ABSENT &&
-                (!ca_go_read_u64(go, task->address, GO_G_BUBBLE, &bubble) || bubble))
-                flags |= CA_GO_TASK_BUBBLE;
-        }
-        if (!ca_vec_push(&heap->task_flags, flags))
-            return false;
-        if (task->runtime != go->runtime.index || task->state != CA_STATE_WAITING)
+        size_t count;
+        if (task->runtime != go->runtime.index)
             continue;
-        size_t count = heap->heap.ops->task_objects(&heap->heap, (uint32_t)i, objects, 256);
+        if (!ca_vec_push(&heap->heap.opaque, task->address))
+            return false;
+        if (task->state == CA_STATE_RUNNING && task->thread == CA_UNKNOWN)
+            ca_go_heap_break(heap, "thread of a running goroutine", task->address,
+                             "it is not known: its registers may hold pointers");
+        if (task->state != CA_STATE_WAITING)
+            continue;
+        const uint64_t *sudogs = ca_go_task_sudogs(go, task, &count);
+        if (!ca_vec_reserve(&heap->heap.opaque, count))
+            return false;
         for (size_t j = 0; j < count; j++)
-            if (!ca_vec_push(&heap->heap.opaque, objects[j]))
-                return false;
+            heap->heap.opaque.data[heap->heap.opaque.len++] = sudogs[j];
     }
     return true;
 }
@@ -405,21 +398,12 @@ static bool read_opaque(struct ca_go_heap *heap)
 static size_t go_task_objects(struct ca_heap *base, uint32_t task, uint64_t *objects, size_t cap)
 {
     struct ca_go_heap *heap = ca_go_heap_of(base);
-    uint64_t sudog;
-    size_t count = 0;
-    if (!ca_go_read_u64(heap->go, heap->tasks->list.data[task].address, GO_G_WAITING, &sudog))
-        return 0;
-    while (sudog && count < cap) {
-        objects[count++] = sudog;
-        if (!ca_go_read_u64(heap->go, sudog, GO_SUDOG_WAITLINK, &sudog))
-            break;
-    }
-    if (count == 0 && heap->tasks->list.data[task].wait != CA_NONE) {
-        const uint64_t *known =
-            ca_map_get(&heap->go->semaphores.by_g, heap->tasks->list.data[task].address);
-        if (known && cap > 0)
-            objects[count++] = heap->go->semaphores.list.data[*known - 1].sudog;
-    }
+    size_t count;
+    const uint64_t *sudogs = ca_go_task_sudogs(heap->go, &heap->tasks->list.data[task], &count);
+    if (count > cap)
+        count = cap;
+    for (size_t i = 0; i < count; i++)
+        objects[i] = sudogs[i];
     return count;
 }
 
@@ -427,15 +411,9 @@ static size_t go_task_objects(struct ca_heap *base, uint32_t task, uint64_t *obj
  * first, and then holds only its g, until it runs. */
 static bool is_queued(struct ca_go_heap *heap, const struct ca_task *task, uint32_t expected)
 {
-    uint64_t sudog;
-    uint32_t count = 0;
-    if (!ca_go_read_u64(heap->go, task->address, GO_G_WAITING, &sudog))
-        return false;
-    for (; sudog && count < expected; count++)
-        if (ca_go_sudog_direction(heap->go, sudog) == CA_DIRECTION_UNKNOWN ||
-            !ca_go_read_u64(heap->go, sudog, GO_SUDOG_WAITLINK, &sudog))
-            return false;
-    return count == expected && sudog == 0;
+    size_t count;
+    ca_go_task_sudogs(heap->go, task, &count);
+    return (ca_go_task_flags(task) & CA_GO_TASK_QUEUED) && count == expected;
 }
 
 static size_t go_waits_on(struct ca_heap *base, uint32_t index, uint64_t *objects, size_t cap)
@@ -445,7 +423,7 @@ static size_t go_waits_on(struct ca_heap *base, uint32_t index, uint64_t *object
     const struct ca_wait *wait = &heap->tasks->waits.data[task->wait];
     size_t count = 0;
     /* In a synctest bubble the runtime itself may wake it. */
-    if (heap->task_flags.data[index] & (CA_GO_TASK_BUBBLE | CA_GO_TASK_WHOLE))
+    if (ca_go_task_flags(task) & (CA_GO_TASK_BUBBLE | CA_GO_TASK_WHOLE))
         return SIZE_MAX;
     switch (wait->kind) {
     case CA_WAIT_NOTHING:
@@ -477,9 +455,10 @@ static size_t go_waits_on(struct ca_heap *base, uint32_t index, uint64_t *object
     }
 }
 
-static void go_destroy(struct ca_heap *base)
+void ca_go_heap_destroy(struct ca_go_heap *heap)
 {
-    struct ca_go_heap *heap = ca_go_heap_of(base);
+    if (!heap)
+        return;
     for (size_t i = 0; i < heap->owned.len; i++)
         free(heap->owned.data[i]);
     for (size_t i = 0; i < heap->types.len; i++)
@@ -491,7 +470,6 @@ static void go_destroy(struct ca_heap *base)
     ca_vec_deinit(&heap->types);
     ca_vec_deinit(&heap->plans);
     ca_vec_deinit(&heap->arenas);
-    ca_vec_deinit(&heap->task_flags);
     ca_vec_deinit(&heap->heap.regions);
     ca_vec_deinit(&heap->heap.specials);
     ca_vec_deinit(&heap->heap.opaque);
@@ -501,6 +479,11 @@ static void go_destroy(struct ca_heap *base)
     ca_vec_deinit(&heap->system_stacks);
     ca_map_deinit(&heap->type_index);
     free(heap);
+}
+
+static void go_destroy(struct ca_heap *base)
+{
+    ca_go_heap_destroy(ca_go_heap_of(base));
 }
 
 static struct ca_go_heap *create(struct ca_go *go)
@@ -571,12 +554,34 @@ static void refuse_size(struct ca_go_heap *heap)
     ca_go_heap_break(heap, "heap", 0, why);
 }
 
+bool ca_go_heap_begin(struct ca_go *go, struct ca_tasks *tasks, struct ca_go_heap **ret)
+{
+    *ret = NULL;
+    if (!has_heap(go))
+        return true;
+    struct ca_go_heap *heap = create(go);
+    if (!heap)
+        return false;
+    heap->heap.tasks = heap->tasks = tasks;
+    heap->quiet = true;
+    bool ok = read_spans(heap) && !heap->failed;
+    if (ok && !heap->heap.broken && heap->heap.regions.len > 0) {
+        heap->quiet = false;
+        heap->spans_read = true;
+        *ret = heap;
+    } else {
+        ca_go_heap_destroy(heap);
+    }
+    return ok;
+}
+
 static struct ca_error *go_prepare(struct ca_runtime *runtime, struct ca_tasks *tasks,
                                    struct ca_heap **ret)
 {
     struct ca_go *go = ca_go_of(runtime);
+    struct ca_go_heap *heap = go->heap ? go->heap : create(go);
     *ret = NULL;
-    struct ca_go_heap *heap = create(go);
+    go->heap = NULL;
     if (!heap)
         return &ca_error_nomem;
     heap->heap.tasks = heap->tasks = tasks;
@@ -603,6 +608,7 @@ const struct ca_heap_ops ca_go_heap_ops = {
     .prepare = go_prepare,
     .roots = ca_go_heap_roots,
     .task_roots = ca_go_heap_task_roots,
+    .task_holds = ca_go_heap_task_holds,
     .expect_task = ca_go_heap_expect_task,
     .task_objects = go_task_objects,
     .waits_on = go_waits_on,

@@ -2,6 +2,7 @@
  *
  * hold.c        what must be here before a live target is let go
  * heap.c        spans to regions, specials, the doors
+ * holdings.c    what parked goroutines point at, noted early
  * heap_bits.c   where the pointers of an object are, all formats from 1.19 on
  * heap_types.c  pointer masks of types
  * heap_describe.c  names, for explanations
@@ -101,7 +102,6 @@ struct ca_go_heap {
     CA_VEC(struct ca_go_type) types;
     CA_VEC(uint8_t *) owned;                         /* copies of what cannot be viewed */
     CA_VEC(struct ca_go_plan) plans;                 /* by stack */
-    CA_VEC(uint8_t) task_flags;                      /* by task: enum ca_go_task_flag */
     struct ca_go_plan once;                          /* for a stack that is not cached */
     struct ca_map m_of_tid;                          /* kernel tid -> m */
     CA_VEC(struct ca_go_system_stack) system_stacks; /* by low */
@@ -112,11 +112,10 @@ struct ca_go_heap {
     bool holding;    /* only has loaded what will be read later */
     bool weighing;   /* only adds up what may hold pointers */
     uint64_t weight; /* bytes */
-};
-
-enum ca_go_task_flag {
-    CA_GO_TASK_WHOLE = 1, /* its stack may be half moved: every word of it */
-    CA_GO_TASK_BUBBLE = 2,
+    bool spans_read;
+    struct ca_go_range bounds; /* of the spans */
+    bool quiet;                /* what breaks it becomes no gap: it will be asked for once more */
+    uint32_t record_region;    /* where the last g was */
 };
 
 static inline struct ca_go_heap *ca_go_heap_of(struct ca_heap *heap)
@@ -126,6 +125,10 @@ static inline struct ca_go_heap *ca_go_heap_of(struct ca_heap *heap)
 
 extern const struct ca_heap_ops ca_go_heap_ops;
 
+void ca_go_heap_destroy(struct ca_go_heap *heap); /* NULL: nothing */
+/* Its spans, before the tasks are known, if that can be done in silence: *ret else NULL. false: no
+ * memory. */
+bool ca_go_heap_begin(struct ca_go *go, struct ca_tasks *tasks, struct ca_go_heap **ret);
 /* Bytes of the target that stay: viewed or copied. NULL: not there (or no memory: failed). */
 const uint8_t *ca_go_heap_bytes(struct ca_go_heap *heap, uint64_t address, uint64_t size);
 /* Has all of the target loaded that the proof will read, see hold.c. */
@@ -178,6 +181,10 @@ void ca_go_heap_describe_root(struct ca_heap *heap, struct ca_strings *strings,
 void ca_go_heap_describe_object(struct ca_heap *heap, struct ca_strings *strings,
                                 const struct ca_region *region, uint32_t slot,
                                 struct ca_edge_info *ret);
+
+/* holdings.c */
+size_t ca_go_heap_task_holds(const struct ca_heap *heap, uint32_t task, const uint32_t **words,
+                             uint64_t *base);
 
 /* heap_shape.c */
 uint32_t ca_go_heap_shape(struct ca_heap *heap, uint32_t task);

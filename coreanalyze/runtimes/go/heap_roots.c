@@ -25,7 +25,7 @@ static void flush(struct batch *batch)
 
 static inline void put(struct batch *batch, uint64_t address, uint64_t value)
 {
-    if (value == 0)
+    if (!ca_root_sink_wants(batch->sink, value))
         return;
     batch->words[batch->len++] = (struct ca_word){.address = address, .value = value};
     if (batch->len == BATCH)

@@ -6,7 +6,8 @@
 enum {
     DEFERS_MAX = 1 << 20,
     BATCH = 256,
-    EXPECTED_STACK = 320, /* bytes in use of most stacks */
+    EXPECTED_SUDOGS = 4,
+    EXPECTED_SUDOG = 104, /* bytes */
     SUDOGS_MAX = 65536,
 };
 
@@ -51,13 +52,13 @@ static void reach_object(struct scan *scan, uint64_t value)
 
 static void put(struct scan *scan, uint64_t address, uint64_t value, uint32_t frame, bool exact)
 {
-    if (value == 0)
-        return;
     if (value - scan->low < scan->high - scan->low) {
-        if (scan->seen)
+        if (scan->seen && value)
             reach_object(scan, value);
         return;
     }
+    if (!ca_root_sink_wants(scan->sink, value))
+        return;
     if (scan->len == BATCH || scan->root.frame != frame || scan->root.exact != exact) {
         flush(scan);
         scan->root.frame = frame;
@@ -214,9 +215,9 @@ static void scan_plan(struct scan *scan)
 }
 
 /* The lowest word that is in use; for what no plan describes. */
-static uint64_t bottom_of(struct ca_go_heap *heap, const struct ca_task *task, uint32_t index)
+static uint64_t bottom_of(const struct ca_task *task)
 {
-    if (heap->task_flags.data[index] & CA_GO_TASK_WHOLE)
+    if (ca_go_task_flags(task) & CA_GO_TASK_WHOLE)
         return task->stack_low;
     if (task->sp >= task->stack_low && task->sp < task->stack_high)
         return task->sp;
@@ -231,7 +232,7 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
     bool on_thread = ca_go_heap_on_thread(heap, task);
     if (task->stack_low >= task->stack_high && !on_thread)
         return;
-    if (task->stack != CA_STACK_NONE && !(heap->task_flags.data[index] & CA_GO_TASK_WHOLE)) {
+    if (task->stack != CA_STACK_NONE && !(ca_go_task_flags(task) & CA_GO_TASK_WHOLE)) {
         plan = ca_go_plan_of(heap, task);
         if (!plan)
             heap->failed = true;
@@ -244,7 +245,7 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
         else
             scan_plan(scan);
     } else {
-        put_range(scan, bottom_of(heap, task, index), task->stack_high, CA_NONE);
+        put_range(scan, bottom_of(task), task->stack_high, CA_NONE);
     }
     put_defers(scan, task->address);
     if (on_thread)
@@ -258,14 +259,22 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
     ca_vec_deinit(&scan->objects);
 }
 
-static const struct ca_region *region_of(const struct ca_go_heap *heap, uint64_t address)
+/* Most records lie where the one before does. */
+static const struct ca_region *region_of(struct ca_go_heap *heap, uint64_t address)
 {
     size_t low = 0, high = heap->heap.regions.len;
+    if (heap->record_region < high) {
+        const struct ca_region *last = &heap->heap.regions.data[heap->record_region];
+        if (address - last->start < last->size * last->count)
+            return last;
+    }
     while (high > low) {
         size_t middle = low + (high - low) / 2;
         const struct ca_region *region = &heap->heap.regions.data[middle];
-        if (address - region->start < region->size * region->count)
+        if (address - region->start < region->size * region->count) {
+            heap->record_region = (uint32_t)middle;
             return region;
+        }
         if (address < region->start)
             high = middle;
         else
@@ -297,7 +306,8 @@ static void scan_pointers(struct scan *scan, struct ca_root *root, uint64_t g)
             ca_go_heap_scan(&heap->heap, region, slot, &from, values, offsets, BATCH, &exact);
         for (size_t i = 0; i < count; i++) {
             struct ca_word word = {.address = g + offsets[i], .value = values[i]};
-            scan->sink->add(scan->sink->arg, root, &word, 1);
+            if (ca_root_sink_wants(scan->sink, word.value))
+                scan->sink->add(scan->sink->arg, root, &word, 1);
         }
         if (from <= before)
             break;
@@ -340,8 +350,12 @@ void ca_go_heap_expect_task(const struct ca_heap *base, uint32_t task)
     const struct ca_task *at = &base->tasks->list.data[task];
     if (at->runtime != go->runtime.index)
         return;
+    size_t count;
+    const uint64_t *sudogs = ca_go_task_sudogs(go, at, &count);
     ca_target_hint(go->target, at->address, (size_t)go->layout.at[GO_G_SIZE]);
-    ca_target_hint(go->target, at->sp, EXPECTED_STACK);
+    ca_go_stack_hint(go, at->sp, at->stack_high);
+    for (size_t i = 0; i < count && i < EXPECTED_SUDOGS; i++)
+        ca_target_hint(go->target, sudogs[i], EXPECTED_SUDOG);
 }
 
 void ca_go_heap_task_roots(struct ca_heap *base, uint32_t task, const struct ca_root_sink *sink)

@@ -50,7 +50,7 @@ struct ca_error *ca_go_layout_choose(struct ca_modules *modules, struct ca_modul
                                      const char *version, enum ca_arch arch,
                                      struct ca_go_layout *ret)
 {
-    Dwarf *dwarf = module ? ca_module_dwarf(modules, module) : NULL;
+    Dwarf *dwarf = module ? ca_module_types(modules, module) : NULL;
     if (dwarf) {
         struct ca_error *error = ca_go_layout_from_dwarf(dwarf, ret);
         if (!error)
@@ -58,7 +58,7 @@ struct ca_error *ca_go_layout_choose(struct ca_modules *modules, struct ca_modul
         ca_error_destroy(error); /* a C library's DWARF beside a stripped Go part, say */
     }
     if (modules->debug_binary) {
-        dwarf = ca_module_dwarf(modules, modules->debug_binary);
+        dwarf = ca_module_types(modules, modules->debug_binary);
         struct ca_error *error =
             dwarf ? ca_go_layout_from_dwarf(dwarf, ret)
                   : ca_error_create(CA_ERROR_NOT_FOUND, "it has no debug information");

@@ -12,6 +12,9 @@ static void destroy(struct ca_runtime *runtime)
     ca_vec_deinit(&go->semaphores.list);
     ca_map_deinit(&go->semaphores.by_g);
     ca_map_deinit(&go->semaphores.by_address);
+    ca_vec_deinit(&go->sudogs);
+    ca_vec_deinit(&go->holdings);
+    ca_go_heap_destroy(go->heap);
     ca_vec_deinit(&go->timers);
     ca_map_deinit(&go->timer_by_channel);
     ca_map_deinit(&go->thread_by_tid);
@@ -22,7 +25,7 @@ static void destroy(struct ca_runtime *runtime)
     ca_vec_deinit(&go->stack_facts);
     ca_vec_deinit(&go->channels);
     ca_map_deinit(&go->channel_index);
-    ca_marks_deinit(&go->queue_of_sudog);
+    ca_marks_deinit(&go->seen);
     ca_map_deinit(&go->cond_of_g);
     ca_map_deinit(&go->cond_seen);
     free(go);

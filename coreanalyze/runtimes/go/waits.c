@@ -6,7 +6,6 @@
 #include <string.h>
 
 enum {
-    CASES_MAX = 65536,
     LOOK_FRAMES = 24, /* the operation is near the top */
     POLL_WORDS_MAX = 256,
 };
@@ -140,24 +139,23 @@ static bool fill_channel(struct ca_go *go, const struct ca_go_g *g,
     return true;
 }
 
-static bool fill_select(struct ca_go *go, struct ca_tasks *tasks, const struct ca_go_g *g,
+static bool fill_select(struct ca_go *go, struct ca_tasks *tasks, const struct ca_task *task,
                         struct ca_wait *wait)
 {
-    uint64_t sudog = ca_go_u64(go, g->bytes, GO_G_WAITING);
+    size_t count;
+    const uint64_t *sudogs = ca_go_task_sudogs(go, task, &count);
     int64_t soonest = CA_UNKNOWN;
     *wait = ca_wait_unknown(CA_WAIT_SELECT);
     wait->first_case = (uint32_t)tasks->cases.len;
-    while (sudog && wait->case_count < CASES_MAX) {
+    for (size_t i = 0; i < count; i++) {
         struct ca_case one;
         int64_t when;
         bool found;
-        if (!read_case(go, sudog, &one, &when, &found) || !ca_vec_push(&tasks->cases, one))
+        if (!read_case(go, sudogs[i], &one, &when, &found) || !ca_vec_push(&tasks->cases, one))
             return false;
         wait->case_count++;
         if (when != CA_UNKNOWN && (soonest == CA_UNKNOWN || when < soonest))
             soonest = when;
-        if (!ca_go_read_u64(go, sudog, GO_SUDOG_WAITLINK, &sudog))
-            break;
     }
     wait->ends_by_timer = soonest != CA_UNKNOWN;
     wait->deadline_ns = time_left(go, soonest);
@@ -211,13 +209,13 @@ static void fill_poll(struct ca_go *go, const struct ca_go_g *g, const struct ca
     }
 }
 
-static bool fill(struct ca_go *go, struct ca_tasks *tasks, const struct ca_go_g *g,
-                 const struct ca_go_frames *frames, const struct ca_go_stack_fact *fact,
-                 struct ca_wait *wait)
+static bool fill(struct ca_go *go, struct ca_tasks *tasks, const struct ca_task *task,
+                 const struct ca_go_g *g, const struct ca_go_frames *frames,
+                 const struct ca_go_stack_fact *fact, struct ca_wait *wait)
 {
     *wait = ca_wait_unknown(CA_WAIT_UNKNOWN);
     if (fact->select)
-        return fill_select(go, tasks, g, wait);
+        return fill_select(go, tasks, task, wait);
     if (fact->send || fact->receive)
         return fill_channel(go, g, fact, wait);
     if (fact->block)
@@ -231,16 +229,28 @@ static bool fill(struct ca_go *go, struct ca_tasks *tasks, const struct ca_go_g 
     return true;
 }
 
-/* Thousands wait for the same channel in the same way: they share one entry. */
+static bool same_wait(const struct ca_tasks *tasks, const struct ca_wait *known,
+                      const struct ca_wait *wait)
+{
+    struct ca_wait moved = *wait;
+    moved.first_case = known->first_case;
+    return !memcmp(known, &moved, sizeof(moved)) &&
+           (!wait->case_count ||
+            !memcmp(tasks->cases.data + known->first_case, tasks->cases.data + wait->first_case,
+                    wait->case_count * sizeof(struct ca_case)));
+}
+
+/* Thousands wait for the same channels in the same way: they share one entry, and its cases. */
 static bool share(struct ca_go *go, struct ca_tasks *tasks, struct ca_task *task,
                   const struct ca_wait *wait)
 {
     uint32_t *last = &go->stack_facts.data[task->stack].last_wait;
-    if (!*last || wait->case_count ||
-        memcmp(&tasks->waits.data[*last - 1], wait, sizeof(*wait)) != 0) {
+    if (!*last || !same_wait(tasks, &tasks->waits.data[*last - 1], wait)) {
         if (!ca_vec_push(&tasks->waits, *wait))
             return false;
         *last = (uint32_t)tasks->waits.len;
+    } else if (wait->case_count) {
+        tasks->cases.len = wait->first_case;
     }
     task->wait = *last - 1;
     return true;
@@ -254,7 +264,7 @@ bool ca_go_wait_fill(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,
         return true;
     const struct ca_go_stack_fact *fact = ca_go_stack_fact(go, tasks, at->stack, frames);
     struct ca_wait wait;
-    if (!fact || !fill(go, tasks, g, frames, fact, &wait))
+    if (!fact || !fill(go, tasks, at, g, frames, fact, &wait))
         return false;
     if (wait.kind == CA_WAIT_UNKNOWN)
         return true;
