@@ -1,9 +1,10 @@
-"""State Threads 1.9 with debug information: Debian's own source package, fetched by its name with
-apt and built under build/. Debian's library is stripped, and its archive has no package with the
-debug symbols that could be assumed to be there.
+"""State Threads 1.9 and GNU Pth 2.0.7 with debug information: Debian's own source packages, fetched
+by their names with apt and built under build/. Debian's libraries are stripped, and its archive has
+no packages with the debug symbols that could be assumed to be there.
 
     optimised()  as Debian builds it, plus -g: the same structures
     debugging()  by State Threads' own linux-debug: with -DDEBUG, which adds the list of all threads
+    pth()        GNU Pth, as Debian builds it, plus -g
 
 Each gives the folder to put into LD_LIBRARY_PATH; the soname is Debian's, so the samples run on it.
 Raises Missing, with the reason, where the source cannot be had.
@@ -58,9 +59,9 @@ def _sources(folder):
 
 
 @functools.lru_cache(maxsize=None)
-def source():
+def source(package=PACKAGE, folder="source"):
     """The unpacked source package, with Debian's patches."""
-    tree = OUT / "source"
+    tree = OUT / folder
     if tree.exists():
         return tree
     apt = OUT / "apt"
@@ -73,10 +74,10 @@ def source():
         "-o", "APT::Sandbox::User=",
     ]
     _run(["apt-get", *options, "update"], apt)
-    _run(["apt-get", *options, "source", "--download-only", PACKAGE], apt / "fetched")
+    _run(["apt-get", *options, "source", "--download-only", package], apt / "fetched")
     found = list((apt / "fetched").glob("*.dsc"))
     if len(found) != 1:
-        raise Missing(f"apt-get source {PACKAGE} left {[x.name for x in found]}")
+        raise Missing(f"apt-get source {package} left {[x.name for x in found]}")
     partial = OUT / "unpacking"
     shutil.rmtree(partial, ignore_errors=True)
     _run(["dpkg-source", "-x", found[0], partial], apt)
@@ -109,3 +110,20 @@ def optimised():
 
 def debugging():
     return _build("debugging", "linux-debug", "", "gcc")
+
+
+def pth():
+    OUT.mkdir(parents=True, exist_ok=True)
+    folder = OUT / "pth"
+    with open(OUT / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            work = OUT / "pth.work"
+            shutil.rmtree(work, ignore_errors=True)
+            shutil.copytree(source("libpth20", "pth-source"), work)
+            _run(["./configure", "--disable-static"], work)
+            _run(["make", "CFLAGS=-g -O2", "libpth.la"], work)
+            if not (work / ".libs" / "libpth.so.20").exists():
+                raise Missing("make libpth.la left no libpth.so.20")
+            folder.symlink_to("pth.work/.libs")
+    return folder

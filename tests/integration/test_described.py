@@ -189,6 +189,16 @@ def test_pth(coreanalyze, tmp_path):
         assert counted(document, "pth")["counted"] == len(account)
 
 
+def test_pth_with_debug_information(coreanalyze, tmp_path):
+    sample = need("pth")
+    document, account = analyse(coreanalyze, sample, ["leak", 1000], tmp_path, env=library("pth"))
+    wrong = compare(document, account, "pth")
+    assert not wrong, wrong[:10]
+    assert counted(document, "pth")["layout"] == "dwarf"
+    assert counted(document, "pth")["tasks"] == counted(document, "pth")["counted"] == len(account)
+    plain(document, "pth")
+
+
 def test_boost_fiber(coreanalyze, tmp_path):
     sample = need("boost-fiber")
     for stripped in (False, True):

@@ -54,6 +54,14 @@ def test_account(coreanalyze, crashes, name):
 
 
 @pytest.mark.parametrize("name", COMPILERS)
+def test_live(coreanalyze, crashes, name):
+    with csamples.waiting(crashes(name).binary, []) as (process, text):
+        document = coreanalyze.json("tasks", "-p", process.pid, "--runtime-file", described(name))
+    wrong = compare(document, csamples.parse(text), name)
+    assert not wrong, wrong[:10]
+
+
+@pytest.mark.parametrize("name", COMPILERS)
 def test_every_line_fits(coreanalyze, crashes, name):
     document = coreanalyze.json("describe", "--check", described(name), crashes(name).core)
     wrong = [x for x in document["lines"] if not x["ok"]]
