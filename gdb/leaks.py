@@ -9,13 +9,18 @@ import sys
 import gdb
 
 
+def _say(text):
+    """gdb would show an exception of a script with all the lines that led to it."""
+    gdb.write(text + "\n", gdb.STDERR)
+
+
 def _load():
     here = os.path.dirname(os.path.realpath(__file__))
     loaded = sys.modules.get("leaks_gdb")
     if loaded is not None:
         if os.path.dirname(os.path.realpath(loaded.__file__)) != here:
-            raise gdb.GdbError(f"coreanalyze: the leaks commands of {loaded.__file__} are loaded "
-                               "already, at start by gdb's own scripts perhaps (`gdb -nx`).")
+            _say(f"coreanalyze: the leaks commands of {loaded.__file__} are loaded already, at "
+                 "start by gdb's own scripts perhaps; `gdb -nx` loads none.")
         return
     # In a checkout and, beside this folder, where `make install` puts it.
     for folder in (here, os.path.join(here, "..", "coreanalyze", "python"),
@@ -27,7 +32,8 @@ def _load():
     try:
         coreanalyze.library()
     except coreanalyze.LibraryError as error:
-        raise gdb.GdbError(str(error)) from None
+        _say(str(error))
+        return
     import leaks_gdb  # noqa: F401
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -45,10 +46,13 @@ def gdb(*commands, timeout=120):
 
 
 def lldb(*commands, timeout=120):
-    words = [LLDB, "-b", "-x", "-o", f"command script import {ROOT}/lldb/leaks.py"]
-    for command in commands:
-        words += ["-o", command]
-    done = run(words, timeout, stderr=subprocess.STDOUT)
+    """The same in lldb. From a file, since it ends at the first error of a command line's."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lldb") as script:
+        script.write("\n".join([f"command script import {ROOT}/lldb/leaks.py", *map(str, commands)]))
+        script.write("\n")
+        script.flush()
+        done = run([LLDB, "-b", "-x", "-o", f"command source -e false -c false {script.name}"],
+                   timeout, stderr=subprocess.STDOUT)
     assert done.returncode >= 0, done.stdout
     return done.stdout
 
