@@ -10,7 +10,9 @@
 enum {
     CHUNK = 256 << 10, /* runtime/malloc.go persistentChunkSize */
     CHUNKS_MAX = 1 << 16,
-    RED_ZONE = 128,
+    RINGS_MAX = 1 << 16,
+    RING_MAX = 1 << 24, /* entries */
+    PROCESSORS_MAX = 1 << 16,
     PAGE = 4096,
 };
 
@@ -104,15 +106,55 @@ static uint64_t find_chunks(struct ca_go_heap *heap)
     return 0;
 }
 
-/* Below a thread's stack pointer nothing is in use. */
+/* The collector's queues of spans, since 1.26: rings in pages of their own, all of them chained,
+ * and of each processor the newest is known. runtime/mgcmark_greenteagc.go spanSPMC */
+static bool skip_rings(struct ca_go_heap *heap, struct skip *skip)
+{
+    struct ca_go *go = heap->go;
+    const int32_t *at = go->layout.at;
+    uint64_t allp[2], p, start, ring, next;
+    uint32_t cap;
+    struct ca_map seen = {0};
+    CA_VEC(uint64_t) left = {0};
+    bool ok = true;
+    if (at[GO_SPANSPMC_NODE] == CA_LAYOUT_ABSENT ||
+        !ca_target_read(heap->target, go->globals.allp, allp, 16))
+        return true;
+    for (uint64_t i = 0; i < allp[1] && i < PROCESSORS_MAX && ok; i++)
+        if (ca_target_read_u64(heap->target, allp[0] + i * 8, &p) &&
+            ca_go_read_u64(go, p, GO_P_SPAN_QUEUE, &start) && start)
+            ok = ca_vec_push(&left, start);
+    while (ok && left.len > 0 && seen.len < RINGS_MAX) {
+        bool fresh;
+        start = left.data[--left.len];
+        ok = ca_map_put(&seen, start, &fresh) != NULL;
+        if (!ok || !fresh || !ca_go_read_u64(go, start, GO_SPANSPMC_RING, &ring) ||
+            !ca_go_read_u32(go, start, GO_SPANSPMC_CAP, &cap))
+            continue;
+        if (ring && ring % PAGE == 0 && cap <= RING_MAX)
+            ok = skip_add(skip, ring,
+                          ring + (((uint64_t)cap * 8 + PAGE - 1) & ~(uint64_t)(PAGE - 1)));
+        for (uint64_t k = 0; k < 2 && ok; k++) /* to both sides */
+            if (ca_target_read_u64(heap->target, start + (uint64_t)at[GO_SPANSPMC_NODE] + k * 8,
+                                   &next) &&
+                next)
+                ok = ca_vec_push(&left, next);
+    }
+    ca_map_deinit(&seen);
+    ca_vec_deinit(&left);
+    return ok;
+}
+
+/* Of a thread's own stack: what is below the part in use, and the frames of Go's in it, which
+ * are scanned with the thread. */
 static bool skip_stacks(struct ca_go_heap *heap, struct skip *skip)
 {
     for (size_t i = 0; i < heap->target->threads.len; i++) {
-        uint64_t sp;
+        uint64_t from;
         const struct ca_mapping *mapping;
-        if (ca_target_sp(heap->target->arch, &heap->target->threads.data[i].regs, &sp) &&
-            (mapping = ca_target_mapping(heap->target, sp)) && !mapping->path &&
-            !skip_add(skip, mapping->start, sp - RED_ZONE))
+        if (ca_go_heap_c_stack(heap, &heap->target->threads.data[i], &from) &&
+            (mapping = ca_target_mapping(heap->target, from)) && !mapping->path &&
+            !skip_add(skip, mapping->start, from))
             return false;
     }
     return true;
@@ -147,7 +189,7 @@ static bool skip_make(struct ca_go_heap *heap, struct skip *skip)
             return false;
     }
     skip_chunks(heap, skip, find_chunks(heap));
-    if (!skip_stacks(heap, skip))
+    if (!skip_rings(heap, skip) || !skip_stacks(heap, skip))
         return false;
     qsort(skip->list.data, skip->list.len, sizeof(struct ca_go_range), by_start);
     return true;

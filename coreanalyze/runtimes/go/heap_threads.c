@@ -325,6 +325,27 @@ bool ca_go_heap_read_threads(struct ca_go_heap *heap)
     return true;
 }
 
+bool ca_go_heap_c_stack(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret)
+{
+    struct ca_go *go = heap->go;
+    struct ca_go_frames frames = {0};
+    uint64_t m = ca_go_heap_m(heap, thread), sp, low, high, g0;
+    struct ca_regs regs = m ? ca_go_signal_regs(go, m, &thread->regs) : thread->regs;
+    if (!ca_target_sp(heap->target->arch, &regs, &sp))
+        return false;
+    enum where where = where_is(go, m, sp, &low, &high);
+    if (where == ON_SYSTEM) {
+        if (ca_go_stack_stretch(go, &regs, low, high, &frames, ret) == CA_GO_STRETCH_LOST &&
+            frames.list.len == 0)
+            *ret = sp - RED_ZONE;
+        ca_vec_deinit(&frames.list);
+        return true;
+    }
+    *ret = sp - RED_ZONE;
+    return where == ELSEWHERE || (where == ON_GOROUTINE && ca_go_read_u64(go, m, GO_M_G0, &g0) &&
+                                  ca_go_read_u64(go, g0, GO_G_SCHED_SP, ret) && *ret);
+}
+
 bool ca_go_heap_thread_sp(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret)
 {
     uint64_t m = ca_go_heap_m(heap, thread);

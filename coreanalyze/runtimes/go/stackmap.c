@@ -27,6 +27,7 @@ struct frame {
     bool injected_callee; /* it was interrupted, not called out of */
     bool panicked;        /* sigpanic's caller: only deferred calls go on there */
     bool interrupted;     /* pc may be anywhere: no map fits */
+    bool at_entry;        /* nothing of it was executed yet */
 };
 
 struct planner {
@@ -127,6 +128,24 @@ static bool is_reflect_call(const struct ca_go_func *func)
     return named(func, "reflect.makeFuncStub") || named(func, "reflect.methodValueCall");
 }
 
+/* Of a function just entered, arguments that came in registers are there still, and the slots that
+ * the map has for them hold something older. runtime/traceback.go printArgs: the first byte tells
+ * where these begin. */
+static void drop_unwritten(struct planner *planner, const struct frame *frame, size_t first)
+{
+    struct ca_go_heap *heap = planner->heap;
+    uint64_t at = ca_go_func_funcdata(&heap->go->tables, &frame->func, CA_GO_FUNCDATA_ARG_LIVE);
+    int64_t begin = (int64_t)(frame->argp - planner->base);
+    size_t kept = first;
+    uint8_t start;
+    if (at == 0 || !ca_target_read(heap->target, at, &start, 1))
+        return;
+    for (size_t i = first; i < planner->plan->words.len; i++)
+        if (planner->plan->words.data[i].offset < begin + start)
+            planner->plan->words.data[kept++] = planner->plan->words.data[i];
+    planner->plan->words.len = kept;
+}
+
 static bool add_args(struct planner *planner, const struct frame *frame, int32_t row, bool *ok)
 {
     const struct ca_go *go = planner->heap->go;
@@ -140,7 +159,11 @@ static bool add_args(struct planner *planner, const struct frame *frame, int32_t
     if (args == 0 || args == ARGS_UNKNOWN)
         return true;
     uint64_t map = ca_go_func_funcdata(&go->tables, &frame->func, CA_GO_FUNCDATA_ARGS);
-    return add_row(planner, frame, map, row, 0, frame->argp, ok);
+    size_t first = planner->plan->words.len;
+    bool added = add_row(planner, frame, map, row, 0, frame->argp, ok);
+    if (frame->at_entry)
+        drop_unwritten(planner, frame, first);
+    return added;
 }
 
 static bool add_locals(struct planner *planner, const struct frame *frame, int32_t row, bool *ok)
@@ -260,6 +283,7 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
             planner->plan->whole = true; /* between two stacks */
             break;
         }
+        frame.at_entry = i == 0 && frames[i].exact && frame.pc == frame.func.entry;
         frame.interrupted = conservative || here || running;
         if (!add_frame(planner, &frame, &ok))
             return false;
@@ -339,7 +363,8 @@ bool ca_go_heap_frames(struct ca_go_heap *heap, const struct ca_go_frames *frame
         struct frame frame;
         ok = fill_frame(heap, &frames->list.data[i], frames->list.data[i].sp, &frame);
         frame.number = CA_NONE;
-        frame.interrupted = i == 0 && frame.pc != frame.func.entry;
+        frame.at_entry = i == 0 && frame.pc == frame.func.entry;
+        frame.interrupted = i == 0 && !frame.at_entry;
         ok = ok && add_thread_frame(&planner, &frame);
     }
     ok = ok && plan.calls.len == 0 && emit(heap, &plan, sink);

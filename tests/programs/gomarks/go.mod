@@ -1,0 +1,3 @@
+module gomarks
+
+go 1.19
