@@ -157,8 +157,8 @@ void ca_go_heap_threads(struct ca_go_heap *heap, const struct ca_root_sink *sink
 /* Everything that one thread holds, but for the goroutine's own stack. */
 void ca_go_heap_thread(struct ca_go_heap *heap, const struct ca_thread *thread,
                        const struct ca_root_sink *sink);
-/* Where C code may have words in use on the thread's own stack: from *ret upwards. false: the thread
- * is not known to be on a stack of its own. */
+/* Where C code may have words in use on the thread's own stack: from *ret upwards. false: the
+ * thread is not known to be on a stack of its own. */
 bool ca_go_heap_c_stack(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret);
 /* The thread's stack pointer outside of all signal handlers. */
 bool ca_go_heap_thread_sp(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret);
