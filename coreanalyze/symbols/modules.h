@@ -33,9 +33,9 @@ struct ca_module {
     bool dwfl_tried;
     Dwarf *dwarf; /* NULL until asked for, use ca_module_dwarf */
     bool dwarf_tried;
-    bool debug_lost;            /* bytes of the debug files went away while they were opened */
-    const void *debug_bytes[2]; /* where libdw has mapped the debug file and its supplement */
-    struct ca_symbols *symbols; /* NULL until asked for, use ca_module_symbol */
+    bool debug_lost;              /* bytes of the debug files went away while they were opened */
+    const void *debug_bytes[2];   /* where libdw has mapped the debug file and its supplement */
+    struct ca_symbols *symbols;   /* NULL until asked for, use ca_module_symbol */
     struct ca_type_source *types; /* NULL until asked for, use ca_module_types */
 };
 
