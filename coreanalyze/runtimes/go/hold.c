@@ -84,6 +84,15 @@ static void hold_stack(struct holding *holding, const struct ca_go_g *g, uint32_
         ca_go_stack_walk(go, g, &holding->frames, &why);
 }
 
+/* The vector registers of one that was preempted. */
+static void hold_registers(struct holding *holding, const struct ca_go_g *g)
+{
+    const int32_t *at = holding->go->layout.at;
+    uint64_t state = ca_go_u64(holding->go, g->bytes, GO_G_XREGS);
+    if (state && at[GO_XREGS_SIZE] != CA_LAYOUT_ABSENT)
+        range(holding, state, state + (uint64_t)at[GO_XREGS_SIZE], 1 << 16);
+}
+
 static void hold_g(struct holding *holding, uint64_t address)
 {
     struct ca_go *go = holding->go;
@@ -97,6 +106,7 @@ static void hold_g(struct holding *holding, uint64_t address)
     hold_stack(holding, &g, status);
     hold_waits(holding, ca_go_u64(go, g.bytes, GO_G_WAITING));
     hold_defers(holding, ca_go_u64(go, g.bytes, GO_G_DEFER));
+    hold_registers(holding, &g);
     if (ca_go_u64(go, g.bytes, GO_G_LABELS) || ca_go_u64(go, g.bytes, GO_G_ANCESTORS)) {
         ca_go_labels_read(go, &holding->scratch, 0, &g);
         ca_go_ancestors_read(go, &holding->scratch, 0, &g);
