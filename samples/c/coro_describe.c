@@ -55,7 +55,8 @@ CA_DESCRIBE_RUNTIME(
 "      rules:\n"
 "        - {when: .direction == CO_SEND, direction: send}\n"
 "        - {when: .direction == CO_RECEIVE, direction: receive}\n"
-"  - {when: .reason == CO_SLEEP, reason: sleep, wait: sleep}\n"
+"  - {when: .reason == CO_SLEEP && .deadline_ns != 0, reason: sleep, wait: sleep}\n"
+"  - {when: .reason == CO_SLEEP, reason: sleep, wait: event}\n" /* no timer will end it */
 "  - {when: .reason == CO_MUTEX_LOCK, reason: mutex lock, object: .object as co_mutex}\n"
 "  - {when: .reason == CO_COND_WAIT, reason: cond wait, object: .object as co_cond}\n"
 "  - {when: .reason == CO_GROUP_WAIT, reason: group wait, object: .object as co_group}\n"
