@@ -5,7 +5,7 @@ import subprocess
 
 import futures
 
-LOOKS = 4
+LOOKS = 2
 
 
 def freed(coreanalyze, binary, seed):
@@ -43,14 +43,23 @@ def test_retained(coreanalyze, record, toolchain, full):
     binary = futures.compiled(toolchain, "retained")
     worst = 0
     for seed in range(1, 6 if full else 2):
-        looks, really = freed(coreanalyze, binary, seed)
-        assert len(really) == 11
-        for name, bytes_ in really.items():
-            off = [(reported(look, name) - int(bytes_)) / int(bytes_) for look in looks]
-            assert max(off) < 0.02, f"seed {seed}, {name}: too much, {off}"
-            # A stale word on a thread's stack may keep some of it alive in our eyes.
-            right = [abs(one) for one in off if abs(one) < 0.02]
-            assert right, f"seed {seed}, {name}: {off}"
-            record.rules["held-by-a-stale-word"] += len(off) - len(right)
-            worst = max(worst, *right)
+        wrong = {}
+        for _ in range(4):
+            looks, really = freed(coreanalyze, binary, seed)
+            assert len(really) == 11
+            for name, bytes_ in really.items():
+                off = [(reported(look, name) - int(bytes_)) / int(bytes_) for look in looks]
+                assert max(off) < 0.02, f"seed {seed}, {name}: too much, {off}"
+                right = [abs(one) for one in off if abs(one) < 0.02]
+                if right:
+                    worst = max(worst, *right)
+                    wrong[name] = None
+                else:
+                    wrong.setdefault(name, off)
+            # Too little: a stale word on a thread's stack kept some of it alive in our eyes. Where
+            # it lies is decided when the program starts, so another start has others.
+            if not any(wrong.values()):
+                break
+            record.rules["held-by-a-stale-word"] += 1
+        assert not any(wrong.values()), f"seed {seed}: {wrong}"
     record.lines.append(f"retained, {toolchain}: within {worst:.2%} of what Go frees")
