@@ -163,7 +163,8 @@ static void end_seed(void)
 }
 
 /* Opens what is damaged and asks it everything; whether it could be opened. */
-static bool try_session(const char *path, const struct ca_options *options, char *const *argv)
+static bool __attribute__((unused))
+try_session(const char *path, const struct ca_options *options, char *const *argv)
 {
     struct ca_session *session;
     begin_seed(argv);

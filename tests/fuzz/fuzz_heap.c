@@ -1,0 +1,311 @@
+/* Opens a Go core again and again, each time with other lies in what describes its heap: records of
+ * spans and arenas, which slots are in use, where pointers are, types and their masks, the masks of
+ * globals, the maps of stacks, finalizers. Besides what every fuzzer looks for: no goroutine may be
+ * called leaked that is not in the undamaged core. Where the damage cannot be told from the truth
+ * (a bit that says whether a word is a pointer, and nothing else says so) it is only counted.
+ *
+ *   fuzz_heap CORE EXECUTABLE SEEDS [FIRST]
+ */
+#include <elf.h>
+
+#include "ask.h"
+#include "runtimes/go/heap.h"
+#include "session.h"
+
+enum { EDITS_MAX = 8, RANGES_MAX = 100000 };
+
+enum kind {
+    SPANS,      /* mspan */
+    IN_USE,     /* its bits */
+    HEADERS,    /* the type in front of an object */
+    TYPES,      /* type descriptors */
+    ARENAS,     /* heapArena, and the list of spans */
+    MODULE,     /* moduledata */
+    SPECIALS,   /* finalizers, cleanups, weak pointers */
+    STACK_MAPS, /* funcdata: heads of maps, counts and sizes */
+    POINTERS,   /* pointer bits of objects, from here on nothing else tells the truth */
+    MASKS,      /* pointer bits of types */
+    GLOBALS,    /* pointer bits of globals */
+    STACK_BITS, /* pointer bits of frames */
+    KINDS,
+};
+static const struct {
+    const char *name;
+    bool silent; /* the damage cannot be told from the truth */
+} kinds[KINDS] = {
+    {"spans", false},       {"in use", false}, {"headers", false},  {"types", false},
+    {"arenas", false},      {"module", false}, {"specials", false}, {"stack maps", false},
+    {"pointer bits", true}, {"masks", true},   {"globals", true},   {"stack bits", true},
+};
+
+struct range {
+    uint8_t *at;
+    uint64_t size;
+};
+static struct list {
+    CA_VEC(struct range) list;
+} ranges[KINDS];
+static struct copy core, exe;
+static struct ca_map leaked; /* addresses of tasks that are */
+static uint64_t runs[KINDS], given_up[KINDS], fewer[KINDS], more[KINDS];
+
+/* Where the target's bytes at address lie in a copy; NULL: not there in one piece. */
+static uint8_t *place_in(struct copy *copy, uint64_t address, uint64_t size)
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)copy->bytes;
+    const Elf64_Phdr *phdr = (const Elf64_Phdr *)(copy->bytes + header->e_phoff);
+    for (int i = 0; i < header->e_phnum; i++) {
+        uint64_t at = address - phdr[i].p_vaddr;
+        if (phdr[i].p_type == PT_LOAD && at < phdr[i].p_filesz && size <= phdr[i].p_filesz - at &&
+            phdr[i].p_offset + at + size <= copy->size)
+            return copy->bytes + phdr[i].p_offset + at;
+    }
+    return NULL;
+}
+
+static void add(enum kind kind, uint64_t address, uint64_t size)
+{
+    uint8_t *at = place_in(&core, address, size);
+    if (!at)
+        at = place_in(&exe, address, size);
+    if (!at || size < 8 || ranges[kind].list.len >= RANGES_MAX)
+        return;
+    if (!ca_vec_push(&ranges[kind].list, (struct range){at, size}))
+        die("no memory");
+}
+
+/* ---- what there is to damage ---- */
+
+static void learn_spans(struct ca_go *go)
+{
+    const int32_t *at = go->layout.at;
+    uint64_t list[2], address, word;
+    uint64_t mheap = go->globals.mheap;
+    if (!ca_target_read(go->target, mheap + (uint64_t)at[GO_MHEAP_ALLSPANS], list, 16))
+        return;
+    add(ARENAS, mheap + (uint64_t)at[GO_MHEAP_ALLSPANS], 24);
+    add(ARENAS, list[0], list[1] * 8);
+    for (uint64_t i = 0; i < list[1]; i++) {
+        if (!ca_target_read_u64(go->target, list[0] + i * 8, &address))
+            continue;
+        add(SPANS, address, (uint64_t)at[GO_MSPAN_SIZE] & ~UINT64_C(7));
+        if (ca_target_read_u64(go->target, address + (uint64_t)at[GO_MSPAN_ALLOCBITS], &word))
+            add(IN_USE, word & ~UINT64_C(7), 64);
+        for (int n = 0;
+             n < 20 &&
+             ca_target_read_u64(go->target, address + (uint64_t)at[GO_MSPAN_SPECIALS], &word) &&
+             word;
+             n++) {
+            add(SPECIALS, word, 40);
+            address = word + (uint64_t)at[GO_SPECIAL_NEXT] - (uint64_t)at[GO_MSPAN_SPECIALS];
+        }
+    }
+}
+
+static void learn_objects(struct ca_go_heap *heap)
+{
+    for (size_t i = 0; i < heap->heap.regions.len; i++) {
+        const struct ca_region *region = &heap->heap.regions.data[i];
+        uint64_t end = region->start + region->size * region->count;
+        if (region->no_scan)
+            continue;
+        if (region->kind == CA_GO_FORMAT_SPAN)
+            add(POINTERS, region->start + (region->detail - (uint64_t)(uintptr_t)region->bytes),
+                region->count * region->size / 64 & ~UINT64_C(7));
+        for (uint32_t slot = 0; region->kind == CA_GO_FORMAT_HEADER && slot < region->count; slot++)
+            add(HEADERS, region->start + slot * region->size, 8);
+        if (region->kind != CA_GO_FORMAT_ARENA && region->kind != CA_GO_FORMAT_BYTES)
+            continue;
+        uint64_t number = (region->start - heap->arena_base) >> 26, table, record;
+        uint64_t offset = (region->start - heap->arena_base) % (1 << 26);
+        const int32_t *at = heap->go->layout.at;
+        if (!ca_go_read_u64(heap->go, heap->go->globals.mheap, GO_MHEAP_ARENAS, &table) ||
+            !ca_target_read_u64(heap->target, table + number * 8, &record))
+            continue;
+        uint64_t scale = region->kind == CA_GO_FORMAT_ARENA ? 64 : 32;
+        add(POINTERS, record + (uint64_t)at[GO_HEAPARENA_BITMAP] + offset / scale / 8 * 8,
+            ((end - region->start) / scale + 8) & ~UINT64_C(7));
+        if (at[GO_HEAPARENA_NOMORE] != CA_LAYOUT_ABSENT)
+            add(POINTERS, record + (uint64_t)at[GO_HEAPARENA_NOMORE] + offset / 512 / 8 * 8, 8);
+    }
+}
+
+static void learn_types(struct ca_go_heap *heap)
+{
+    for (size_t i = 0; i < heap->types.len; i++) {
+        uint64_t address = heap->types.data[i].address, mask;
+        add(TYPES, address, 48);
+        if (ca_target_read_u64(heap->target,
+                               address + (uint64_t)heap->go->layout.at[GO_TYPE_GCDATA], &mask))
+            add(MASKS, mask & ~UINT64_C(7), 8);
+    }
+}
+
+static void learn_modules(struct ca_go *go)
+{
+    for (size_t i = 0; i < go->tables.modules.len; i++) {
+        const struct ca_go_module *module = &go->tables.modules.data[i];
+        uint64_t data[2];
+        add(MODULE, module->address, (uint64_t)go->layout.at[GO_MD_SIZE] & ~UINT64_C(7));
+        for (int j = 0; j < 2; j++)
+            if (ca_target_read(go->target, j ? module->gcbssmask : module->gcdatamask, data, 16))
+                add(GLOBALS, data[1] & ~UINT64_C(7), (data[0] & 0xffffffff) / 64 * 8);
+    }
+}
+
+/* The maps of the functions that are on stacks. */
+static void learn_stacks(struct ca_session *session, struct ca_go *go)
+{
+    for (size_t i = 0; i < session->tasks.stacks.frames.len; i++) {
+        struct ca_go_func func;
+        if (!ca_go_func_find(&go->tables, session->tasks.stacks.frames.data[i].pc, &func))
+            continue;
+        for (unsigned j = CA_GO_FUNCDATA_ARGS; j <= CA_GO_FUNCDATA_OBJECTS; j++) {
+            uint64_t at = ca_go_func_funcdata(&go->tables, &func, j) & ~UINT64_C(7);
+            if (!at)
+                continue;
+            add(STACK_MAPS, at, 8);
+            add(STACK_BITS, at + 8, 24);
+        }
+    }
+}
+
+static void learn(const struct ca_options *options)
+{
+    struct ca_session *session;
+    struct ca_error *error = ca_session_open_core(core.path, options, &session);
+    if (error || !session->provers.list.len || !session->provers.list.data[0].proved) {
+        fprintf(stderr, "fuzz_heap: %s\n", error ? error->message : "nothing is proved of it");
+        exit(2);
+    }
+    struct ca_go_heap *heap = ca_go_heap_of(session->provers.list.data[0].heap);
+    learn_spans(heap->go);
+    learn_objects(heap);
+    learn_types(heap);
+    learn_modules(heap->go);
+    learn_stacks(session, heap->go);
+    for (size_t i = 0; i < session->tasks.list.len; i++)
+        if (session->tasks.list.data[i].verdict == CA_VERDICT_LEAKED)
+            *ca_map_put(&leaked, session->tasks.list.data[i].address, NULL) = 1;
+    ca_session_destroy(session);
+}
+
+/* ---- damage ---- */
+
+struct edit {
+    uint8_t *at, before[8];
+};
+
+static uint64_t bad_word(uint64_t before, const struct range *other)
+{
+    uint64_t word;
+    switch (below(9)) {
+    case 0:
+        return 0;
+    case 1:
+        return before ^ 1ull << below(64);
+    case 2:
+        return before + below(33) - 16;
+    case 3:
+        memcpy(&word, other->at + below(other->size / 8) * 8, 8);
+        return word;
+    case 4:
+        return below(4096);
+    case 5:
+        return before & next_random();
+    case 6:
+        return before | next_random();
+    case 7:
+        return before + ((below(17) - 8) << 13);
+    default:
+        return next_random();
+    }
+}
+
+static struct edit change(enum kind kind)
+{
+    const struct range *from = ranges[kind].list.data;
+    struct range range = from[below(ranges[kind].list.len)];
+    struct range other = from[below(ranges[kind].list.len)];
+    struct edit edit = {.at = range.at + below(range.size / 8) * 8};
+    uint64_t word;
+    memcpy(edit.before, edit.at, 8);
+    memcpy(&word, edit.at, 8);
+    if (below(3)) {
+        word = bad_word(word, &other);
+        memcpy(edit.at, &word, 8);
+    } else {
+        edit.at[below(8)] = below(2) ? 0 : (uint8_t)next_random();
+    }
+    return edit;
+}
+
+/* Whether somebody is called leaked who was not. */
+static bool judge(struct ca_session *session, enum kind kind)
+{
+    size_t found = 0, wrong = 0;
+    const struct ca_provers *provers = &session->provers;
+    for (size_t i = 0; i < session->tasks.list.len; i++) {
+        const struct ca_task *task = &session->tasks.list.data[i];
+        if (task->verdict != CA_VERDICT_LEAKED)
+            continue;
+        found++;
+        wrong += !ca_map_get(&leaked, task->address);
+    }
+    runs[kind]++;
+    given_up[kind] += !provers->list.len || !provers->list.data[0].proved;
+    fewer[kind] += found - wrong < leaked.len;
+    more[kind] += wrong > 0;
+    return wrong == 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4) {
+        fprintf(stderr, "usage: fuzz_heap CORE EXECUTABLE SEEDS [FIRST]\n");
+        return 2;
+    }
+    uint64_t count = strtoull(argv[3], NULL, 0), wrong = 0;
+    uint64_t first = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
+    copy_file(argv[1], &core);
+    copy_file(argv[2], &exe);
+    struct ca_options options = {
+        .size = sizeof(options), .exe = exe.path, .threshold = 1 << 20, .force = true};
+    learn(&options);
+    for (seed = first; seed < first + count; seed++) {
+        struct edit edits[EDITS_MAX];
+        struct ca_session *session;
+        state = seed * 0x9e3779b97f4a7c15ull;
+        enum kind kind = (enum kind)(seed % KINDS);
+        if (!ranges[kind].list.len)
+            continue;
+        size_t changes = 1 + below(EDITS_MAX);
+        for (size_t i = 0; i < changes; i++)
+            edits[i] = change(kind);
+        begin_seed(argv);
+        struct ca_error *error = ca_session_open_core(core.path, &options, &session);
+        if (!error) {
+            if (!judge(session, kind) && !kinds[kind].silent) {
+                fprintf(stderr, "seed %llu (%s): more is called leaked\n", (unsigned long long)seed,
+                        kinds[kind].name);
+                wrong++;
+            }
+            if (seed % 4 == 0)
+                ask(session);
+            ca_session_destroy(session);
+        }
+        ca_error_destroy(error);
+        end_seed();
+        while (changes--)
+            memcpy(edits[changes].at, edits[changes].before, 8);
+    }
+    printf("%llu seeds, the slowest (%llu) took %.2f s;", (unsigned long long)count,
+           (unsigned long long)slowest_seed, slowest);
+    for (int kind = 0; kind < KINDS; kind++)
+        printf(" %s: %zu ranges, %llu runs, %llu gave up, %llu found fewer, %llu more;",
+               kinds[kind].name, ranges[kind].list.len, (unsigned long long)runs[kind],
+               (unsigned long long)given_up[kind], (unsigned long long)fewer[kind],
+               (unsigned long long)more[kind]);
+    printf(" %llu wrong\n", (unsigned long long)wrong);
+    return wrong > 0;
+}
