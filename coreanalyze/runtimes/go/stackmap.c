@@ -52,13 +52,14 @@ static bool add_range(struct planner *planner, const struct frame *frame, uint64
                                                  .frame = frame->number});
 }
 
-/* The words of a stack map's row, the first of them at start. *ok: the map makes sense. */
+/* The words of a stack map's row, the first of them at start, or the last before end; they are in
+ * room bytes. *ok: the map makes sense. */
 static bool add_row(struct planner *planner, const struct frame *frame, uint64_t map, int32_t row,
-                    uint64_t end, uint64_t start, bool *ok)
+                    uint64_t end, uint64_t start, uint64_t room, bool *ok)
 {
     int32_t head[2]; /* rows, bits */
     *ok = map != 0 && ca_target_read(planner->heap->target, map, head, 8) && head[0] > 0 &&
-          head[1] >= 0 && head[1] < (1 << 27);
+          head[1] >= 0 && (uint64_t)head[1] <= (room + 7) / 8;
     if (!*ok || head[1] == 0)
         return true;
     *ok = row >= 0 && row < head[0];
@@ -160,7 +161,7 @@ static bool add_args(struct planner *planner, const struct frame *frame, int32_t
         return true;
     uint64_t map = ca_go_func_funcdata(&go->tables, &frame->func, CA_GO_FUNCDATA_ARGS);
     size_t first = planner->plan->words.len;
-    bool added = add_row(planner, frame, map, row, 0, frame->argp, ok);
+    bool added = add_row(planner, frame, map, row, 0, frame->argp, args, ok);
     if (frame->at_entry)
         drop_unwritten(planner, frame, first);
     return added;
@@ -174,7 +175,7 @@ static bool add_locals(struct planner *planner, const struct frame *frame, int32
     if (frame->varp <= frame->sp || frame->varp - frame->sp <= least)
         return true;
     uint64_t map = ca_go_func_funcdata(&go->tables, &frame->func, CA_GO_FUNCDATA_LOCALS);
-    return add_row(planner, frame, map, row, frame->varp, 0, ok);
+    return add_row(planner, frame, map, row, frame->varp, 0, frame->varp - frame->sp, ok);
 }
 
 /* false: no memory. *ok false: its maps cannot be read. */
