@@ -13,6 +13,7 @@ import pytest
 import build
 import crash
 import csamples
+import futures
 import strictjson
 import toolchains
 
@@ -217,3 +218,16 @@ def test_damaged_files(coreanalyze, record, full, tmp_path, program):
     subprocess.run(["objcopy", "--decompress-debug-sections", str(binary), str(plain)], check=True)
     seeds = 10000 if full else 60 if SLOW else 300
     run_fuzzer(coreanalyze, record, "fuzz_exe", core, plain, seeds, tmp_path)
+
+
+@pytest.mark.parametrize("version", ["own", "debian", "1.22.12"])
+def test_lies_about_the_heap(coreanalyze, record, full, tmp_path, version):
+    """What describes the heap lies: nothing more is called leaked than without."""
+    try:
+        chain = toolchains.find(version)
+    except toolchains.Missing as why:
+        pytest.skip(str(why))
+    binary = futures.compiled(chain)
+    core = crash.run(binary, ("7", "40"), tmp_path / "run").core
+    seeds = 10000 if full else 60 if SLOW else 240
+    run_fuzzer(coreanalyze, record, "fuzz_heap", core, binary, seeds, tmp_path)

@@ -13,6 +13,7 @@ enum {
         512, /* larger objects carry their type; runtime/mbitmap.go minSizeForMallocHeader */
     INLINE_MARKS = 128, /* of a Green Tea page: internal/runtime/gc, spanInlineMarkBits */
     SPECIALS_MAX = 1 << 24,
+    SPECIAL_KINDS_MAX = 15, /* 1.27 has 10 */
     BUFFER_MAX = 1 << 30,
 };
 #define SPANS_MAX (UINT64_C(1) << 28)
@@ -121,6 +122,12 @@ static void decode_span(const struct ca_go *go, const uint8_t *bytes, struct spa
     };
 }
 
+/* 1.22 counts the objects that would fit without the bitmap (mcentral.grow). */
+static uint64_t whole_limit(const struct span *span)
+{
+    return span->start + span->pages * PAGE / span->elemsize * span->elemsize;
+}
+
 static bool span_makes_sense(const struct span *span)
 {
     uint64_t bytes;
@@ -129,7 +136,10 @@ static bool span_makes_sense(const struct span *span)
            span->nelems != 0 && span->nelems < (UINT64_C(1) << 31) &&
            !__builtin_mul_overflow(span->nelems, span->elemsize, &bytes) &&
            bytes <= span->pages * PAGE && span->start + span->pages * PAGE > span->start &&
-           span->start < (UINT64_C(1) << 56);
+           span->start < (UINT64_C(1) << 56) &&
+           (span->class >> 1 == 0
+                ? span->nelems == 1
+                : span->limit == span->start + bytes || span->limit == whole_limit(span));
 }
 
 /* (offset * magic) >> 32 must be offset / size for every offset in the region. */
@@ -289,19 +299,21 @@ static bool add_specials(struct ca_go_heap *heap, const struct span *span)
 {
     struct ca_go *go = heap->go;
     struct kinds kinds = special_kinds(go);
-    uint64_t at = span->specials;
+    uint64_t at = span->specials, last = 0; /* sorted by offset, then by kind */
     for (size_t i = 0; at && i < SPECIALS_MAX; i++) {
         uint64_t offset = 0;
-        uint8_t kind;
+        uint8_t kind = 0;
         size_t width = go->layout.at[GO_SPECIAL_OFFSET_SIZE] == 2 ? 2 : 8;
         if (!ca_target_read(heap->target, at + (uint64_t)go->layout.at[GO_SPECIAL_OFFSET], &offset,
                             width) ||
             !ca_target_read(heap->target, at + (uint64_t)go->layout.at[GO_SPECIAL_KIND], &kind,
                             1) ||
-            offset >= span->pages * PAGE) {
+            offset >= span->pages * PAGE || kind == 0 || kind > SPECIAL_KINDS_MAX ||
+            (offset << 8 | kind) < last) {
             ca_go_heap_break(heap, "finalizers", at, "a record of them makes no sense");
             return true;
         }
+        last = offset << 8 | kind;
         if (!add_special(heap, &kinds, at, kind, span->start + offset))
             return false;
         if (!ca_go_read_u64(go, at, GO_SPECIAL_NEXT, &at)) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 enum {
+    MASK_END = 0xa1, /* runtime/mbitmap.go progToPointerMask */
     BLOCKS_MAX = 1 << 20,
     BATCH = 512,
     FINALIZERS_MAX = 4096,
@@ -72,13 +73,20 @@ static void global_section(struct ca_go_heap *heap, const struct ca_root_sink *s
         ca_go_heap_break(heap, "globals", mask_at, "which of them are pointers is not there");
         return;
     }
+    /* runtime/symtab.go: the mask was made of the section's size. */
     uint64_t count = (uint32_t)vector[0];
-    if (count > (end - start + 7) / 8)
-        count = (end - start + 7) / 8;
-    const uint8_t *mask = ca_go_heap_bytes(heap, vector[1], (count + 7) / 8);
+    if (count != (end - start) / 8) {
+        ca_go_heap_break(heap, "globals", mask_at, "which of them are pointers makes no sense");
+        return;
+    }
+    const uint8_t *mask = ca_go_heap_bytes(heap, vector[1], (count + 7) / 8 + 1);
     const uint8_t *bytes = ca_go_heap_bytes(heap, start, count * 8);
     if (!mask || !bytes) {
         ca_go_heap_break(heap, "globals", start, "they are not there");
+        return;
+    }
+    if (mask[(count + 7) / 8] != MASK_END) {
+        ca_go_heap_break(heap, "globals", mask_at, "which of them are pointers makes no sense");
         return;
     }
     for (uint64_t i = 0; i < count; i++) {

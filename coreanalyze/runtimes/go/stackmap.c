@@ -34,6 +34,7 @@ struct planner {
     struct ca_go_heap *heap;
     struct ca_go_plan *plan;
     uint64_t base; /* sp of the first frame */
+    bool damaged;  /* a map is there and cannot be one */
 };
 
 static bool named(const struct ca_go_func *func, const char *name)
@@ -60,11 +61,13 @@ static bool add_row(struct planner *planner, const struct frame *frame, uint64_t
     int32_t head[2]; /* rows, bits */
     *ok = map != 0 && ca_target_read(planner->heap->target, map, head, 8) && head[0] > 0 &&
           head[1] >= 0 && (uint64_t)head[1] <= (room + 7) / 8;
-    if (!*ok || head[1] == 0)
+    if (*ok && head[1] == 0)
         return true;
-    *ok = row >= 0 && row < head[0];
-    if (!*ok)
+    *ok = *ok && row >= 0 && row < head[0];
+    if (!*ok) {
+        planner->damaged = planner->damaged || map != 0;
         return true;
+    }
     uint64_t width = ((uint64_t)head[1] + 7) / 8;
     const uint8_t *bits = ca_go_heap_bytes(planner->heap, map + 8 + (uint64_t)row * width, width);
     if (!bits) {
@@ -105,7 +108,9 @@ static bool add_objects(struct planner *planner, const struct frame *frame, bool
             object.words = (uint32_t)record[2] / 8;
             object.mask = ca_go_heap_bytes(heap, frame->func.module->rodata + (uint32_t)record[3],
                                            (object.words + 7) / 8);
-            *ok = object.mask != NULL;
+            uint32_t last = object.words ? object.words - 1 : 0; /* it is a pointer */
+            *ok = object.mask != NULL && (object.mask[last / 8] >> (last % 8) & 1);
+            planner->damaged = planner->damaged || !*ok;
         } /* else a GC program: every word */
         if (!ca_vec_push(&planner->plan->objects, object))
             return false;
@@ -161,7 +166,8 @@ static bool add_args(struct planner *planner, const struct frame *frame, int32_t
         return true;
     uint64_t map = ca_go_func_funcdata(&go->tables, &frame->func, CA_GO_FUNCDATA_ARGS);
     size_t first = planner->plan->words.len;
-    bool added = add_row(planner, frame, map, row, 0, frame->argp, args, ok);
+    /* Those of assembly are twice as long (cmd/compile/internal/gc, WriteFuncMap). */
+    bool added = add_row(planner, frame, map, row, 0, frame->argp, 2 * (uint64_t)args, ok);
     if (frame->at_entry)
         drop_unwritten(planner, frame, first);
     return added;
@@ -176,6 +182,20 @@ static bool add_locals(struct planner *planner, const struct frame *frame, int32
         return true;
     uint64_t map = ca_go_func_funcdata(&go->tables, &frame->func, CA_GO_FUNCDATA_LOCALS);
     return add_row(planner, frame, map, row, frame->varp, 0, frame->varp - frame->sp, ok);
+}
+
+/* cmd/compile/internal/liveness/plive.go, emit: both maps of a function have the same rows. One
+ * without bits may be assembly's (no_pointers_stackmap). */
+static bool maps_agree(struct ca_go_heap *heap, const struct frame *frame)
+{
+    const struct ca_go_tables *tables = &heap->go->tables;
+    uint64_t args = ca_go_func_funcdata(tables, &frame->func, CA_GO_FUNCDATA_ARGS);
+    uint64_t locals = ca_go_func_funcdata(tables, &frame->func, CA_GO_FUNCDATA_LOCALS);
+    int32_t a[2], b[2];
+    if (!args || !locals)
+        return true;
+    return ca_target_read(heap->target, args, a, 8) && ca_target_read(heap->target, locals, b, 8) &&
+           (a[0] == b[0] || a[1] == 0 || b[1] == 0);
 }
 
 /* false: no memory. *ok false: its maps cannot be read. */
@@ -201,6 +221,11 @@ static bool add_frame(struct planner *planner, const struct frame *frame, bool *
         row = ca_go_func_pcdata(&go->tables, &frame->func, CA_GO_PCDATA_STACKMAP, pc - 1);
     if (row < 0)
         row = 0;
+    *ok = maps_agree(planner->heap, frame);
+    if (!*ok) {
+        planner->damaged = true;
+        return true;
+    }
     if (!add_locals(planner, frame, row, ok) || !*ok)
         return *ok ? false : true;
     if (!add_args(planner, frame, row, ok) || !*ok)
@@ -288,8 +313,12 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
         frame.interrupted = conservative || here || running;
         if (!add_frame(planner, &frame, &ok))
             return false;
-        if (!ok)
+        if (!ok) {
             planner->plan->whole = true;
+            if (planner->damaged)
+                ca_go_heap_break(planner->heap, "stack map", frame.pc,
+                                 "it makes no sense: others may be wrong and look right");
+        }
         conservative = here;
         panicked = named(&frame.func, "runtime.sigpanic");
     }
