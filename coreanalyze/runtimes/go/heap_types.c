@@ -54,7 +54,8 @@ static bool add_mask(struct build *build, const struct head *head, uint64_t base
 {
     uint64_t words = head->ptrbytes / 8;
     const uint8_t *mask = ca_go_heap_bytes(build->heap, head->gcdata, (words + 7) / 8);
-    if (!mask || !(mask[(words - 1) / 8] >> ((words - 1) % 8) & 1)) /* the last one is a pointer */
+    if (words == 0 || !mask ||
+        !(mask[(words - 1) / 8] >> ((words - 1) % 8) & 1)) /* the last one is a pointer */
         return false;
     for (uint64_t i = 0; i < words; i++)
         if (mask[i / 8] >> (i % 8) & 1)
