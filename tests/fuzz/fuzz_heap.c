@@ -30,7 +30,7 @@ enum kind {
     STACK_BITS, /* pointer bits of frames */
     KINDS,
 };
-static const char *const names[KINDS] = {"spans",        "in use", "arenas",   "module",
+static const char *const names[KINDS] = {"spans",        "in use", "module",   "arenas",
                                          "headers",      "types",  "specials", "stack maps",
                                          "pointer bits", "masks",  "globals",  "stack bits"};
 
