@@ -111,9 +111,14 @@ class Adapter(coreanalyze.Adapter):
             if not regions.GetMemoryRegionAtIndex(i, region) or not region.IsMapped():
                 continue
             flags = 4 * region.IsReadable() + 2 * region.IsWritable() + region.IsExecutable()
-            start, path = region.GetRegionBase(), region.GetName()
+            start = region.GetRegionBase()
             yield coreanalyze.Mapping(start, region.GetRegionEnd(), self._offset(start), flags,
-                                      path or None)
+                                      region.GetName() or self._file_at(start))
+
+    def _file_at(self, address):
+        """The regions of a core have no names; lldb's modules do."""
+        module = self.process.GetTarget().ResolveLoadAddress(address).GetModule()
+        return file_of(module.GetFileSpec()) if module.IsValid() else None
 
     def _offset(self, address):
         """lldb's regions have no file offsets; its sections do."""

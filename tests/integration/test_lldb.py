@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+import build
 import csamples
 import doors
+import toolchains
 
 pytestmark = pytest.mark.skipif(doors.SANITIZED or not doors.LLDB,
                                 reason="needs lldb, unsanitised")
@@ -66,3 +68,47 @@ def test_damaged_core(parked, tmp_path, cut):
     said = doors.lldb(f"target create {parked.binary} -c {core}", "leaks", "leaks tasks --limit 2",
                       "version")
     assert "Traceback" not in said and "lldb version" in said
+
+
+@pytest.fixture(scope="module", params=["plain", "stripped", "noopt"])
+def go(request, tmp_path_factory):
+    chain = toolchains.find(toolchains.wanted(False)[-1])
+    with doors.frozen(build.build(chain, "many", request.param), ["60"],
+                      tmp_path_factory.mktemp("go")) as found:
+        found.shape = request.param
+        tasks = found.by_command(["tasks"], False)["tasks"]
+        found.task = next(task for task in tasks if any(
+            frame["function"] == "main.(*store).fetch" for frame in task["frames"]))
+        yield found
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["core", "live"])
+def test_go(go, live):
+    """lldb's own top frame is right; `leaks bt` has them all, `leaks locals` the variables."""
+    setup = go.lldb_attached() if live else go.lldb_core()
+    id, frames = go.task["id"], go.task["frames"]
+    number = [frame["function"] for frame in frames].index("main.(*store).fetch")
+    said = doors.lldb(*setup, f"leaks select {id}", "thread info", "bt", f"leaks bt {id}",
+                      f"leaks locals {id} {number}", "leaks select", "bt")
+    shown = said.split("(lldb) bt")[1].split("(lldb) leaks")[0]
+    assert int(re.search(r"frame #0: (0x[0-9a-f]+)", shown)[1], 16) == int(frames[0]["pc"], 16)
+    ours = said.split("(lldb) leaks bt")[1]
+    assert re.findall(r"^#\d+ +0x[0-9a-f]+ in (\S+)", ours.split("(lldb)")[0], re.M) == \
+        [frame["function"] for frame in frames]
+    if go.shape != "stripped":
+        key = re.search(r"^key \(\w+\) = (\d+)$", said, re.M)
+        assert key and int(key[1]) % 5 == 0 and int(key[1]) < 60
+    assert f"task {id}" not in said.rsplit("(lldb) bt", 1)[1]
+
+
+def test_registers_and_memory_stay(parked):
+    from test_select import memory
+    before = memory(parked.pid)
+    first, second = parked.ids[:2]
+    said = doors.lldb(*parked.lldb_attached(), "register read --all", f"leaks select {first}", "bt",
+                      "up", "frame variable", f"leaks threads {first} {second}", "thread list",
+                      f"leaks apply {first} {second} bt", "leaks tasks", "leaks select",
+                      "register read --all", "process detach --keep-stopped true")
+    shown = [part.split("\n(lldb)")[0] for part in said.split("(lldb) register read --all\n")[1:]]
+    assert "rip" in shown[0] and len(shown) == 2 and shown[0] == shown[1]
+    assert memory(parked.pid) == before
