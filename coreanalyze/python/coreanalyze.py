@@ -21,6 +21,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import sys
 from ctypes import (
     POINTER, byref, c_char, c_char_p, c_int, c_size_t, c_void_p, cast, memmove, sizeof,
 )
@@ -124,6 +125,20 @@ class _Guard:
         except BaseException as error:  # it must not be lost in C
             self.raised = error
             return failed
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Makes the C call, and raises what it returned or what was raised under it."""
+        before, sys.unraisablehook = sys.unraisablehook, self._lost
+        try:
+            error = function()
+        finally:
+            sys.unraisablehook = before
+        self.check(error)
+
+    def _lost(self, unraisable: Any) -> None:
+        """Ctrl-C between C and the first line of Python: ctypes has ended the C call for it."""
+        if self.raised is None:
+            self.raised = unraisable.exc_value or unraisable.exc_type()
 
     def _progress(self, _arg: Any, what: Optional[bytes], done: int, total: int) -> bool:
         if self.progress is None:
@@ -325,8 +340,8 @@ class Session:
             return guard.run(lambda: sink(ctypes.string_at(text, size)) is not False)
 
         status = c_int()
-        guard.check(library().ca_session_write(self._open(), byref(request.c), _c.SINK(take), None,
-                                               byref(status)))
+        guard.call(lambda: library().ca_session_write(self._open(), byref(request.c),
+                                                      _c.SINK(take), None, byref(status)))
         return status.value
 
     def _document(self, command: str, argument: Optional[str] = None,
@@ -401,8 +416,8 @@ class Session:
     def locals(self, index: int, frame: int = 0) -> List[Local]:
         """The variables of a frame, by the target's debug information."""
         variables, count = POINTER(_c.LocalInfo)(), c_size_t()
-        self._guard.check(library().ca_session_locals(self._open(), index, frame,
-                                                      byref(variables), byref(count)))
+        self._guard.call(lambda: library().ca_session_locals(self._open(), index, frame,
+                                                             byref(variables), byref(count)))
         return [
             Local(_text(v.name) or "", _text(v.type), _text(v.value), _text(v.why), v.argument)
             for v in variables[:count.value]
@@ -415,8 +430,8 @@ class Session:
         options = _c.ExportOptions(size=sizeof(_c.ExportOptions), verdict=_bytes(verdict),
                                  group=_bytes(group), overwrite=overwrite)
         count = c_size_t()
-        self._guard.check(library().ca_session_export_core(self._open(), _bytes(out),
-                                                           byref(options), byref(count)))
+        self._guard.call(lambda: library().ca_session_export_core(
+            self._open(), _bytes(out), byref(options), byref(count)))
         return count.value
 
 
@@ -426,9 +441,8 @@ def _open_session(progress: Optional[Progress], values: Dict[str, Any],
     guard = guard or _Guard(progress)
     options = _options(values, guard.c_progress)
     handle = c_void_p()
-    error = call(byref(options), byref(handle))
     try:
-        guard.check(error)
+        guard.call(lambda: call(byref(options), byref(handle)))
     except BaseException:
         if handle.value:
             library().ca_session_destroy(handle)

@@ -182,3 +182,24 @@ def test_the_module_is_typed():
                   "            assert p.name == 'self' or p.annotation is not p.empty, (call, p)\n"
                   "print('typed')")
     assert done.stdout == "typed\n", done.stderr
+
+
+def test_ctrl_c_at_any_time(core):
+    """An alarm raises KeyboardInterrupt somewhere in the writing, as Ctrl-C does: no noise."""
+    done = python("import coreanalyze, signal, time\n"
+                  "def stop(*_):\n    raise KeyboardInterrupt\n"
+                  "signal.signal(signal.SIGALRM, stop)\n"
+                  "session = coreanalyze.open_core(sys.argv[1])\n"
+                  "caught = 0\n"
+                  "for i in range(300):\n"
+                  "    signal.setitimer(signal.ITIMER_REAL, 0.0002 + i * 0.00001)\n"
+                  "    try:\n"
+                  "        try:\n"
+                  "            session.write(coreanalyze.parse(['tasks', '--format', 'json']), len)\n"
+                  "        finally:\n"
+                  "            signal.setitimer(signal.ITIMER_REAL, 0)\n"
+                  "    except KeyboardInterrupt:\n        caught += 1\n"
+                  "print(caught, len(session.tasks()['tasks']))", core.core)
+    assert not done.stderr, done.stderr[-2000:]
+    caught, tasks = map(int, done.stdout.split())
+    assert caught > 50 and tasks == 1201
