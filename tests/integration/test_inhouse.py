@@ -100,6 +100,23 @@ def test_copied_stacks_hold_what_was_copied(coreanalyze, crashes):
     assert {sum(f["function"] == "take" for f in x["frames"]) for x in deep} == set(range(1, 8))
 
 
+def test_scan_by_a_mangled_pointer(coreanalyze, crashes, tmp_path):
+    """No list: parked slots are where the hidden stack pointer lies in the stack."""
+    text = described("shelf").read_text()
+    start, end = text.index("  - {list"), text.index("current:")
+    path = tmp_path / "shelf.yaml"
+    path.write_text(text[:start] + """  - scan: slot
+    where:
+      - ".saved[0].__jmpbuf[6] demangled within &stack .. &stack + 65536"
+      - .copy_size within 1 .. 65536
+      - .work != 0
+""" + text[end:])
+    document = coreanalyze.json("tasks", crashes("shelf").core, "--runtime-file", path)
+    account = csamples.parse(crashes("shelf").stdout)
+    told = {f"shelf:{x['id']}" for x in account if x["state"] == "waiting"}
+    assert {x["id"] for x in document["tasks"]} == told
+
+
 def test_same_ids(coreanalyze, crashes, tmp_path):
     """Ids that are not unique name nothing: addresses do."""
     text = described("odd").read_text().replace("  id: .id\n", "  id: .color\n")

@@ -68,10 +68,10 @@ struct ca_error *ca_parse_expr(struct ca_arena *arena, const struct ca_node *nod
     return at_line(ca_path_parse(arena, node->text, ret->paths, &ret->path_count), node);
 }
 
-static void set_test_expr(struct ca_expr *expr, const struct ca_node *node, const char *text,
-                          struct ca_path *path)
+static void set_test_expr(struct ca_expr *expr, const struct ca_node *node, const char *key,
+                          const char *text, struct ca_path *path)
 {
-    expr->key = node->key;
+    expr->key = key;
     expr->text = text;
     expr->line = node->line;
     expr->paths[0] = path;
@@ -79,7 +79,7 @@ static void set_test_expr(struct ca_expr *expr, const struct ca_node *node, cons
 }
 
 static struct ca_error *parse_test_text(struct ca_arena *arena, const struct ca_node *node,
-                                        struct ca_test ***end)
+                                        const char *key, struct ca_test ***end)
 {
     struct ca_test_syntax *syntax = NULL;
     struct ca_error *error = ca_parse_kind(node, CA_NODE_SCALAR);
@@ -91,9 +91,9 @@ static struct ca_error *parse_test_text(struct ca_arena *arena, const struct ca_
             return &ca_error_nomem;
         test->op = syntax->op;
         test->text = syntax->text;
-        set_test_expr(&test->left, node, syntax->text, syntax->left);
-        set_test_expr(&test->right, node, syntax->text, syntax->right);
-        set_test_expr(&test->high, node, syntax->text, syntax->high);
+        set_test_expr(&test->left, node, key, syntax->text, syntax->left);
+        set_test_expr(&test->right, node, key, syntax->text, syntax->right);
+        set_test_expr(&test->high, node, key, syntax->text, syntax->high);
         **end = test;
         *end = &test->next;
     }
@@ -105,10 +105,10 @@ struct ca_error *ca_parse_tests(struct ca_arena *arena, const struct ca_node *no
 {
     struct ca_error *error = NULL;
     if (node->kind == CA_NODE_SCALAR)
-        return parse_test_text(arena, node, &ret);
+        return parse_test_text(arena, node, node->key, &ret);
     error = ca_parse_kind(node, CA_NODE_SEQUENCE);
     for (const struct ca_node *item = node->child; !error && item; item = item->next)
-        error = parse_test_text(arena, item, &ret);
+        error = parse_test_text(arena, item, node->key, &ret);
     return error;
 }
 
