@@ -119,6 +119,13 @@ static inline bool find(const struct ca_mark *mark, uint32_t index, uint64_t add
     return false;
 }
 
+/* The slot at address, in use or not. */
+static bool find_slot(const struct ca_mark *mark, uint64_t address, struct ca_place *ret)
+{
+    uint32_t index = pages_at(&mark->pages, address);
+    return index != 0 && find(mark, index - 1, address, ret);
+}
+
 bool ca_mark_find(const struct ca_mark *mark, uint64_t address, struct ca_place *ret)
 {
     uint32_t index = pages_at(&mark->pages, address);
@@ -184,6 +191,23 @@ struct lookup {
     bool exact;
 };
 
+/* A slot that looks free, reached by who may know better: the target may have been stopped while it
+ * was about to write down which slots are in use. Every word of it counts. */
+static void keep_slot(struct ca_mark *mark, const struct ca_region *region, uint32_t slot,
+                      uint64_t number)
+{
+    mark->bits[number / 64] |= (uint64_t)1 << (number % 64);
+    if (region->no_scan || !region->bytes)
+        return;
+    for (uint64_t i = 0; i + 8 <= region->size; i += 8) {
+        uint64_t word;
+        memcpy(&word, region->bytes + slot * region->size + i, 8);
+        if (word - mark->pages.low < mark->pages.high - mark->pages.low &&
+            !ca_vec_push(&mark->doubtful, word))
+            mark->failed = true;
+    }
+}
+
 static inline void arrive(struct ca_mark *mark, const struct ca_place *place, uint64_t address,
                           bool exact)
 {
@@ -193,7 +217,9 @@ static inline void arrive(struct ca_mark *mark, const struct ca_place *place, ui
     if (mark->bits[number / 64] & bit)
         return;
     if (__builtin_expect(!region_in_use(region, place->slot), 0)) {
-        if (exact && !mark->doubting && mark->astray++ == 0)
+        if (mark->doubting)
+            keep_slot(mark, region, place->slot, number);
+        else if (exact && mark->astray++ == 0)
             mark->astray_at = address;
         return;
     }
@@ -258,7 +284,7 @@ static void keep_doubtful(struct ca_mark *mark, const struct ca_word *words, siz
 {
     struct ca_place place;
     for (size_t i = 0; i < count; i++)
-        if (ca_mark_find(mark, words[i].value, &place) &&
+        if (find_slot(mark, words[i].value, &place) &&
             !ca_mark_bit(mark->bits, ca_mark_number(mark, &place)) &&
             !ca_vec_push(&mark->doubtful, words[i].value))
             mark->failed = true;
@@ -309,8 +335,13 @@ bool ca_mark_doubtful(struct ca_mark *mark)
     if (mark->doubtful.len == 0)
         return false;
     mark->doubting = true;
-    ca_mark_values(mark, mark->doubtful.data, mark->doubtful.len, false);
-    mark->doubtful.len = 0;
+    while (mark->doubtful.len > 0) {
+        uint64_t values[BATCH];
+        size_t n = mark->doubtful.len < BATCH ? mark->doubtful.len : BATCH;
+        mark->doubtful.len -= n;
+        memcpy(values, mark->doubtful.data + mark->doubtful.len, n * sizeof(*values));
+        ca_mark_values(mark, values, n, false);
+    }
     return true;
 }
 

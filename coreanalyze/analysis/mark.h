@@ -100,7 +100,7 @@ void ca_mark_only(struct ca_mark *mark, uint64_t address);
 void ca_mark_follow(struct ca_mark *mark, uint64_t address);
 /* Marks what was kept, if anything was. Such a word may be stale and lead to an object that is dead
  * and not yet swept, whose own pointers lead to what has been freed since: from here on that is no
- * damage. */
+ * damage, and what looks free is followed too. */
 bool ca_mark_doubtful(struct ca_mark *mark);
 /* Does all the work there is. */
 void ca_mark_drain(struct ca_mark *mark);

@@ -283,7 +283,7 @@ static void test_astray(void **state)
 }
 
 /* What a word only looked like a pointer to may be dead, and its pointers stale: no damage. Yet it
- * keeps alive what it leads to. */
+ * keeps alive what it leads to, through what looks free as well. */
 static void test_doubtful(void **state)
 {
     (void)state;
@@ -291,13 +291,16 @@ static void test_doubtful(void **state)
     start(&f);
     uint32_t lost = add(&f, at(1), at(1), 0);
     uint32_t held = add(&f, at(2), at(2), 0);
+    uint32_t behind = add(&f, at(3), at(3), 0);
     fake.roots[fake.root_count++] = at(5);
     fake.inexact = true;
+    fake.words[SLOTS - 1][2] = at(3);
     fake.words[5][0] = at(SLOTS - 1);
     fake.words[5][1] = at(2);
     prove(&f);
     assert_true(leaked(&f, lost));
     assert_false(leaked(&f, held));
+    assert_false(leaked(&f, behind));
     assert_int_equal(f.gaps.list.len, 0);
     stop(&f);
 }
