@@ -52,8 +52,9 @@ chosen = Chosen()
 shared.COMMANDS["select"] = shared.COMMANDS["select"]._replace(text="""\
 Show a parked task as a thread of its own, selected: `bt`, `up`, `frame variable`.
 Nothing of the target is written. `continue` or `leaks select` alone put everything back. Of a task
-that runs, its thread is selected. Go: lldb has no variables of Go, and where it does not follow
-Go's stack, `leaks bt` and `leaks locals` do.
+that runs, its thread is selected. lldb cannot: step a task (`step`, `next`, `finish` let the whole
+program run on; `leaks select` alone first), show variables of Go, follow every stack of Go, and of
+C some; `leaks bt` and `leaks locals` do.
 
 Example: the stack of task pth:3
   leaks select pth:3
