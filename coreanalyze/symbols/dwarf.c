@@ -1,5 +1,6 @@
 #include "symbols/modules.h"
 
+#include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -160,6 +161,51 @@ static void watch_debug(struct ca_module *module, Dwarf *dwarf, size_t i)
         module->debug_bytes[i] = bytes;
 }
 
+/* A regular file with this build id: what dwz moved there from several debug files. */
+static bool open_supplement(struct ca_module *module, const char *path, const void *id, size_t size)
+{
+    struct stat st;
+    const void *own;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return false;
+    Dwarf *dwarf = !fstat(fd, &st) && S_ISREG(st.st_mode) ? dwarf_begin(fd, DWARF_C_READ) : NULL;
+    if (!dwarf || dwelf_elf_gnu_build_id(dwarf_getelf(dwarf), &own) != (ssize_t)size ||
+        memcmp(own, id, size) != 0) {
+        dwarf_end(dwarf);
+        close(fd);
+        return false;
+    }
+    module->supplement = dwarf;
+    module->supplement_fd = fd;
+    return true;
+}
+
+/* libdw would open whatever the file names, a FIFO too, and ask servers. What is not found here is
+ * marked as libdw marks what it did not find (dwarf_getalt.c), so that it does not look. */
+static void find_supplement(struct ca_module *module, Dwfl_Module *dwfl, Dwarf *dwarf)
+{
+    const char *name, *debug_file = NULL;
+    const void *id;
+    ssize_t size = dwelf_dwarf_gnu_debugaltlink(dwarf, &name, &id);
+    char path[PATH_MAX];
+    if (!size)
+        return;
+    if (size > 0 && *name == '/') {
+        snprintf(path, sizeof(path), "%s%s", module->sysroot ? module->sysroot : "", name);
+        if (!open_supplement(module, path, id, (size_t)size) && module->sysroot)
+            open_supplement(module, name, id, (size_t)size);
+    } else if (size > 0) {
+        dwfl_module_info(dwfl, NULL, NULL, NULL, NULL, NULL, NULL, &debug_file);
+        const char *beside = debug_file ? debug_file : module->file;
+        const char *slash = beside ? strrchr(beside, '/') : NULL;
+        snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash + 1 - beside) : 0,
+                 slash ? beside : "", name);
+        open_supplement(module, path, id, (size_t)size);
+    }
+    dwarf_setalt(dwarf, module->supplement ? module->supplement : (Dwarf *)-1);
+}
+
 static Dwarf *open_dwarf(struct ca_module *module, Dwfl_Module *dwfl)
 {
     Dwarf_Addr bias;
@@ -167,7 +213,9 @@ static Dwarf *open_dwarf(struct ca_module *module, Dwfl_Module *dwfl)
         return NULL;
     Dwarf *dwarf = dwfl_module_getdwarf(dwfl, &bias);
     watch_debug(module, dwarf, 0);
-    watch_debug(module, dwarf ? dwarf_getalt(dwarf) : NULL, 1);
+    if (dwarf)
+        find_supplement(module, dwfl, dwarf);
+    watch_debug(module, module->supplement, 1);
     module->debug_lost |= ca_mapped_unwatch_thread();
     return dwarf;
 }
@@ -182,4 +230,10 @@ Dwarf *ca_module_dwarf(struct ca_modules *modules, struct ca_module *module)
         module->dwarf = open_dwarf(module, dwfl);
     }
     return module->dwarf;
+}
+
+Dwfl_Module *ca_module_debug(struct ca_modules *modules, struct ca_module *module)
+{
+    ca_module_dwarf(modules, module);
+    return module->dwfl;
 }

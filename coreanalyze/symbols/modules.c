@@ -3,6 +3,7 @@
 #include <gelf.h>
 #include <limits.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/mapped.h"
 #include "symbols/image.h"
@@ -43,6 +44,15 @@ static void unwatch_debug(struct ca_module *module)
         ca_mapped_unwatch(module->debug_bytes[i]);
 }
 
+/* After libdwfl has closed what refers to it. */
+static void close_supplement(struct ca_module *module)
+{
+    if (!module->supplement)
+        return;
+    dwarf_end(module->supplement);
+    close(module->supplement_fd);
+}
+
 static struct ca_error *check_module(const struct ca_module *module)
 {
     struct ca_error *error =
@@ -71,7 +81,13 @@ void ca_modules_destroy(struct ca_modules *modules)
         return;
     for (size_t i = 0; i < modules->list.len; i++)
         unwatch_debug(&modules->list.data[i]);
+    if (modules->debug_binary)
+        unwatch_debug(modules->debug_binary);
     dwfl_end(modules->dwfl);
+    for (size_t i = 0; i < modules->list.len; i++)
+        close_supplement(&modules->list.data[i]);
+    if (modules->debug_binary)
+        close_supplement(modules->debug_binary);
     for (size_t i = 0; i < modules->list.len; i++)
         free_module(&modules->list.data[i]);
     ca_vec_deinit(&modules->list);

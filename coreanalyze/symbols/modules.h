@@ -33,6 +33,8 @@ struct ca_module {
     bool dwfl_tried;
     Dwarf *dwarf; /* NULL until asked for, use ca_module_dwarf */
     bool dwarf_tried;
+    Dwarf *supplement; /* of the debug information, by dwz; NULL: none */
+    int supplement_fd;
     bool debug_lost;              /* bytes of the debug files went away while they were opened */
     const void *debug_bytes[2];   /* where libdw has mapped the debug file and its supplement */
     struct ca_symbols *symbols;   /* NULL until asked for, use ca_module_symbol */
@@ -78,8 +80,12 @@ bool ca_module_has_symtab(struct ca_module *module);
 bool ca_module_section(struct ca_module *module, const char *name, uint64_t *address,
                        uint64_t *size);
 
-/* The libdwfl module (for DWARF, CFI, lines); NULL when there is no file. */
+/* The libdwfl module, of which only what the file itself holds is asked; NULL when there is no
+ * file. */
 Dwfl_Module *ca_module_dwfl(struct ca_modules *modules, struct ca_module *module);
+/* The same, its debug files opened here: libdwfl left alone would open what a file names, whatever
+ * that is. For lines, symbols, and CFI of debug files. */
+Dwfl_Module *ca_module_debug(struct ca_modules *modules, struct ca_module *module);
 /* Its DWARF; NULL when there is none. */
 Dwarf *ca_module_dwarf(struct ca_modules *modules, struct ca_module *module);
 /* The same for who asks for types only: sections that say nothing of them are not unpacked, which

@@ -138,6 +138,7 @@ static Dwarf_Frame *find_frame(struct ca_cfi *cfi, uint64_t pc)
     Dwarf_CFI *table = dwfl_module_eh_cfi(dwfl, &bias);
     if (table && dwarf_cfi_addrframe(table, pc - bias, &frame) == 0)
         return frame;
+    ca_module_debug(cfi->modules, module);
     table = dwfl_module_dwarf_cfi(dwfl, &bias);
     if (table && dwarf_cfi_addrframe(table, pc - bias, &frame) == 0)
         return frame;

@@ -166,7 +166,7 @@ static const char *by_symbol(struct ca_strings *strings, Dwfl_Module *dwfl, uint
 static bool add(struct ca_lines *lines, struct ca_strings *strings, uint64_t pc)
 {
     struct ca_module *module = ca_modules_at(lines->modules, pc);
-    Dwfl_Module *dwfl = module ? ca_module_dwfl(lines->modules, module) : NULL;
+    Dwfl_Module *dwfl = module ? ca_module_debug(lines->modules, module) : NULL;
     size_t before = lines->list.len;
     if (dwfl && by_dwarf(lines, strings, dwfl, pc))
         return true;

@@ -136,7 +136,7 @@ struct ca_error *ca_locals_read(struct ca_modules *modules, struct ca_local_fram
     ca_locals_deinit(ret);
     memset(ret, 0, sizeof(*ret));
     struct ca_module *module = ca_modules_at(modules, frame->pc);
-    Dwfl_Module *dwfl = module ? ca_module_dwfl(modules, module) : NULL;
+    Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
     Dwarf_Die unit, chain[CHAIN];
     unsigned count = 0;
     if (dwfl && find_unit(dwfl, frame->pc, &unit, &frame->bias))

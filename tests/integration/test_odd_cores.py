@@ -11,6 +11,7 @@ import pytest
 
 import build
 import crash
+import csamples
 import elfcore
 import strictjson
 import toolchains
@@ -226,3 +227,22 @@ def test_holes_of_a_sparse_core_are_not_read(coreanalyze, tmp_path):
     assert done.returncode in (0, 1), done.stderr
     ours, plain = strictjson.loads(done.stdout), coreanalyze.json("leaks", result.core, "--exe", binary)
     assert ours["groups"] == plain["groups"] and ours["gaps"] == plain["gaps"]
+
+
+@pytest.mark.parametrize("names", ["a FIFO", "a device", "nothing"])
+def test_a_supplement_that_is_none(coreanalyze, tmp_path, names):
+    """Debug information may name another file that it was moved to: only a regular one with the
+    right build id is opened."""
+    csamples.make()
+    core = csamples.die(csamples.OUT / "c" / "forgotten_sender", ("leak",), tmp_path / "run")
+    path = {"a FIFO": tmp_path / "fifo", "a device": "/dev/zero", "nothing": "nothing"}[names]
+    if names == "a FIFO":
+        os.mkfifo(path)
+    link, binary = tmp_path / "link", tmp_path / "forgotten_sender"
+    link.write_bytes(os.fsencode(path) + b"\0" + bytes(range(20)))
+    subprocess.run(["objcopy", "--add-section", f".gnu_debugaltlink={link}", core.binary, binary],
+                   check=True)
+    done = coreanalyze.run("leaks", core.core, "--exe", binary, "--format", "json", timeout=LIMIT)
+    assert done.returncode in (0, 1), done.stderr
+    assert strictjson.loads(done.stdout)["groups"] == \
+        coreanalyze.json("leaks", core.core)["groups"]

@@ -46,7 +46,7 @@ static void describe_global(struct ca_go_heap *heap, struct ca_strings *strings,
                             struct ca_edge_info *ret)
 {
     struct ca_module *module = ca_modules_at(heap->go->runtime.context.modules, address);
-    Dwfl_Module *dwfl = module ? ca_module_dwfl(heap->go->runtime.context.modules, module) : NULL;
+    Dwfl_Module *dwfl = module ? ca_module_debug(heap->go->runtime.context.modules, module) : NULL;
     GElf_Off offset;
     GElf_Sym symbol;
     if (!dwfl)
