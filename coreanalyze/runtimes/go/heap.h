@@ -162,7 +162,7 @@ void ca_go_heap_thread(struct ca_go_heap *heap, const struct ca_thread *thread,
 bool ca_go_heap_c_stack(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret);
 /* The thread's stack pointer outside of all signal handlers. */
 bool ca_go_heap_thread_sp(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret);
-/* pc follows an instruction of Go's own code that enters the kernel. */
+/* pc follows an instruction of Go's own code that enters the kernel, or is about to repeat it. */
 bool ca_go_heap_in_system_call(struct ca_go_heap *heap, uint64_t pc);
 /* The thread's m; 0: Go does not know it. */
 uint64_t ca_go_heap_m(const struct ca_go_heap *heap, const struct ca_thread *thread);

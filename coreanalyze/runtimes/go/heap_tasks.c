@@ -291,6 +291,7 @@ static void scan_pointers(struct scan *scan, struct ca_root *root, uint64_t g)
     const struct ca_region *region = region_of(heap, g);
     uint64_t values[BATCH], from = 0;
     uint32_t offsets[BATCH];
+    struct ca_word words[BATCH];
     bool exact = true;
     if (!region || !region->bytes) { /* not allocated by the program: a static one */
         root->exact = false;
@@ -304,11 +305,12 @@ static void scan_pointers(struct scan *scan, struct ca_root *root, uint64_t g)
         uint64_t before = from;
         size_t count =
             ca_go_heap_scan(&heap->heap, region, slot, &from, values, offsets, BATCH, &exact);
-        for (size_t i = 0; i < count; i++) {
-            struct ca_word word = {.address = g + offsets[i], .value = values[i]};
-            if (ca_root_sink_wants(scan->sink, word.value))
-                scan->sink->add(scan->sink->arg, root, &word, 1);
-        }
+        size_t wanted = 0;
+        for (size_t i = 0; i < count; i++)
+            if (ca_root_sink_wants(scan->sink, values[i]))
+                words[wanted++] = (struct ca_word){.address = g + offsets[i], .value = values[i]};
+        if (wanted > 0)
+            scan->sink->add(scan->sink->arg, root, words, wanted);
         if (from <= before)
             break;
     }

@@ -25,16 +25,28 @@ enum {
 
 /* ---- registers ----------------------------------------------------------------------------- */
 
-bool ca_go_heap_in_system_call(struct ca_go_heap *heap, uint64_t pc)
+/* Is there an instruction that enters the kernel at pc? */
+static bool enters_kernel(struct ca_go_heap *heap, uint64_t pc)
 {
     static const uint8_t amd64[] = {0x0f, 0x05}, arm64[] = {0x01, 0x00, 0x00, 0xd4};
     bool is_arm = heap->target->arch == CA_ARCH_ARM64;
     size_t size = is_arm ? sizeof(arm64) : sizeof(amd64);
     struct ca_go_func func;
     uint8_t code[4];
-    return ca_go_func_find(&heap->go->tables, pc, &func) && pc >= func.entry + size &&
-           ca_target_read(heap->target, pc - size, code, size) &&
+    return ca_go_func_find(&heap->go->tables, pc, &func) &&
+           ca_target_read(heap->target, pc, code, size) &&
            !memcmp(code, is_arm ? arm64 : amd64, size);
+}
+
+static bool is_behind(struct ca_go_heap *heap, uint64_t pc)
+{
+    return enters_kernel(heap, pc - (heap->target->arch == CA_ARCH_ARM64 ? 4 : 2));
+}
+
+/* A signal sends back to the instruction who was in the kernel, to enter it once more. */
+bool ca_go_heap_in_system_call(struct ca_go_heap *heap, uint64_t pc)
+{
+    return is_behind(heap, pc) || enters_kernel(heap, pc);
 }
 
 /* Pointers are passed in general registers only, so at its entry a function's vectors are dead. */
@@ -55,14 +67,24 @@ static bool dead_at_entry(struct ca_go_heap *heap, const struct ca_regs *regs, u
            at_entry(heap, regs);
 }
 
-/* In a system call of Go's own code no register is worth keeping: Go saves none across calls, and
- * the stub that made this one uses none of them afterwards but for the result.
- * runtime/sys_linux_*.s
- */
 static bool in_system_call(struct ca_go_heap *heap, const struct ca_regs *regs)
 {
     uint64_t pc;
     return ca_target_pc(heap->target->arch, regs, &pc) && ca_go_heap_in_system_call(heap, pc);
+}
+
+/* In a system call of Go's own code no register is worth keeping: Go saves none across calls, and
+ * the stub that made this one uses none of them afterwards but for the result. Before it, those
+ * with the arguments are. runtime/sys_linux_*.s */
+static uint64_t live_in_system_call(struct ca_go_heap *heap, const struct ca_regs *regs)
+{
+    static const uint64_t arguments = 1u << 1 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 9 | 1u << 10;
+    uint64_t pc;
+    if (!in_system_call(heap, regs) || !ca_target_pc(heap->target->arch, regs, &pc))
+        return UINT64_MAX;
+    if (is_behind(heap, pc))
+        return 0;
+    return heap->target->arch == CA_ARCH_AMD64 ? arguments : 0xff;
 }
 
 static void registers(struct ca_go_heap *heap, const struct ca_root_sink *sink,
@@ -71,9 +93,9 @@ static void registers(struct ca_go_heap *heap, const struct ca_root_sink *sink,
     struct ca_root root = {.kind = CA_ROOT_REGISTERS, .frame = CA_NONE};
     struct ca_word words[CA_REGS_MAX];
     size_t count = 0;
-    bool dead = in_system_call(heap, regs);
-    for (unsigned i = 0; i < CA_REGS_MAX && !dead; i++)
-        if ((regs->known >> i & 1) && !dead_at_entry(heap, regs, i))
+    uint64_t live = regs->known & live_in_system_call(heap, regs);
+    for (unsigned i = 0; i < CA_REGS_MAX; i++)
+        if ((live >> i & 1) && !dead_at_entry(heap, regs, i))
             words[count++] = (struct ca_word){.value = regs->value[i]};
     sink->add(sink->arg, &root, words, count);
 }

@@ -367,18 +367,30 @@ static bool emit(struct ca_go_heap *heap, const struct ca_go_plan *plan,
     return true;
 }
 
-/* System stacks have no objects of their own that only a pointer keeps in use: their frames' are
- * read as a whole. */
+/* The pointers of a frame's objects, whether or not one leads there: registers and the innermost
+ * frame may. */
+static bool add_thread_object(struct planner *planner, const struct frame *frame,
+                              const struct ca_go_plan_object *object)
+{
+    if (!object->mask)
+        return add_range(planner, frame, (uint64_t)object->offset, object->size);
+    for (uint32_t i = 0; i < object->words; i++)
+        if ((object->mask[i / 8] >> (i % 8) & 1) &&
+            !ca_vec_push(&planner->plan->words,
+                         (struct ca_go_plan_word){.offset = object->offset + (int64_t)i * 8,
+                                                  .frame = frame->number}))
+            return false;
+    return true;
+}
+
 static bool add_thread_frame(struct planner *planner, struct frame *frame)
 {
     bool ok;
     if (!add_frame(planner, frame, &ok))
         return false;
-    for (size_t i = 0; i < planner->plan->objects.len; i++) {
-        const struct ca_go_plan_object *object = &planner->plan->objects.data[i];
-        if (!add_range(planner, frame, (uint64_t)object->offset, object->size))
+    for (size_t i = 0; i < planner->plan->objects.len; i++)
+        if (!add_thread_object(planner, frame, &planner->plan->objects.data[i]))
             return false;
-    }
     planner->plan->objects.len = 0;
     return ok || add_interrupted(planner, frame); /* assembly has no maps */
 }
