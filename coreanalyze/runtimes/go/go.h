@@ -312,6 +312,7 @@ void ca_go_ahead_stop(struct ca_go_ahead *ahead);
 /* holdings.c: what the proof would find by going through stack and record of a parked goroutine,
  * noted when both are in the processor's cache anyway. Begin: before the goroutines are read; does
  * nothing when there will be no proof. false: no memory. */
+enum { CA_GO_TASK_NOTED = 1 }; /* in detail[1] */
 bool ca_go_holdings_begin(struct ca_go *go, struct ca_tasks *tasks);
 bool ca_go_holdings_note(struct ca_go *go, struct ca_tasks *tasks, uint32_t task);
 

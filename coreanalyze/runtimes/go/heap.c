@@ -384,6 +384,8 @@ static bool read_spans(struct ca_go_heap *heap)
 static bool read_opaque(struct ca_go_heap *heap)
 {
     struct ca_go *go = heap->go;
+    if (!ca_vec_reserve(&heap->heap.opaque, heap->tasks->list.len + go->sudogs.len))
+        return false;
     for (size_t i = 0; i < heap->tasks->list.len; i++) {
         const struct ca_task *task = &heap->tasks->list.data[i];
         size_t count;

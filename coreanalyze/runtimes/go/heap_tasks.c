@@ -350,7 +350,7 @@ void ca_go_heap_expect_task(const struct ca_heap *base, uint32_t task)
 {
     const struct ca_go *go = ca_go_of(base->runtime);
     const struct ca_task *at = &base->tasks->list.data[task];
-    if (at->runtime != go->runtime.index)
+    if (at->runtime != go->runtime.index || (at->detail[1] & CA_GO_TASK_NOTED))
         return;
     size_t count;
     const uint64_t *sudogs = ca_go_task_sudogs(go, at, &count);

@@ -79,7 +79,7 @@ bool ca_go_holdings_note(struct ca_go *go, struct ca_tasks *tasks, uint32_t task
         return true;
     if (!ca_vec_reserve(&go->holdings, notes.count))
         return false;
-    at->detail[1] = (uint64_t)go->holdings.len << 16 | notes.count << 1 | 1;
+    at->detail[1] = (uint64_t)go->holdings.len << 16 | notes.count << 1 | CA_GO_TASK_NOTED;
     for (size_t i = 0; i < notes.count; i++)
         go->holdings.data[go->holdings.len++] = notes.words[i];
     return true;
@@ -90,7 +90,7 @@ size_t ca_go_heap_task_holds(const struct ca_heap *base, uint32_t task, const ui
 {
     const struct ca_go *go = ca_go_of(base->runtime);
     uint64_t detail = base->tasks->list.data[task].detail[1];
-    if (!(detail & 1))
+    if (!(detail & CA_GO_TASK_NOTED))
         return SIZE_MAX;
     *words = go->holdings.data + (detail >> 16);
     *start = go->holdings_base;
