@@ -43,7 +43,26 @@ def described(count):
     return _make(ROOT / "build" / "samples" / "c" / "many", f"c-{count}", count)
 
 
-def _make(binary, name, count):
+def leaked(chain, shape, count):
+    """chain/ with COUNT leaked goroutines, "daisy" or "apart"."""
+    binary = leaking(chain)
+    return _make(binary, f"go-{shape}-{count}", count, [shape, str(count)])
+
+
+def leaking(chain):
+    """The program of chain/, built with Go's own leak detector where the toolchain has one."""
+    binary = KEPT / "bin" / f"chain-{chain}"
+    if not binary.exists():
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        env = dict(chain.environment(), CGO_ENABLED="0", GO111MODULE="off")
+        if chain.minor == 26:
+            env["GOEXPERIMENT"] = "goroutineleakprofile"
+        subprocess.run([str(chain.go), "build", "-o", str(binary), "."], check=True, env=env,
+                       cwd=ROOT / "tests" / "bench" / "chain")
+    return binary
+
+
+def _make(binary, name, count, arguments=None):
     key = hashlib.sha256(Path(binary).read_bytes()).hexdigest()[:12]
     folder = KEPT / f"{name}-{key}"
     core = folder / "core"
@@ -53,18 +72,18 @@ def _make(binary, name, count):
         shutil.rmtree(old)
     folder.mkdir(parents=True)
     print(f"making a core of {count:,} tasks ({name})", file=sys.stderr, flush=True)
-    left = _die(binary, count, folder)
+    left = _die(binary, arguments or [str(count)], folder)
     left.rename(core)
     return Subject(binary, core, count)
 
 
-def _die(binary, count, folder):
+def _die(binary, arguments, folder):
     """Go prints every goroutine before it dies: that is thrown away."""
     if not crash.kernel_writes_here():
-        return crash.run(binary, [str(count)], folder / "run", timeout=1800).core
+        return crash.run(binary, arguments, folder / "run", timeout=1800).core
     env = dict(os.environ, GOTRACEBACK="crash")
     subprocess.run(
-        [str(binary), str(count)], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+        [str(binary), *arguments], cwd=folder, env=env, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_unlimited, timeout=1800,
     )
     cores = list(folder.glob("core*"))

@@ -389,6 +389,16 @@ int64_t ca_go_count(struct ca_runtime *runtime)
     return count == CA_UNKNOWN ? CA_UNKNOWN : count - count_held(go);
 }
 
+/* What was only needed to find out what goroutines wait for; the proof needs the memory. */
+static void drop_queues(struct ca_go *go)
+{
+    ca_vec_deinit(&go->channels);
+    ca_map_deinit(&go->channel_index);
+    ca_marks_deinit(&go->seen);
+    ca_map_deinit(&go->cond_of_g);
+    ca_map_deinit(&go->cond_seen);
+}
+
 struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *tasks)
 {
     struct ca_go *go = ca_go_of(runtime);
@@ -414,6 +424,7 @@ struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *task
     error = walk_all(go, tasks, slice[0], slice[1]);
     if (!error && !ca_go_holders_find(go, tasks))
         error = &ca_error_nomem;
+    drop_queues(go);
     /* Threads made for calls from C keep a dead goroutine each, outside the free lists. */
     if (go->runtime.counted != CA_UNKNOWN)
         go->runtime.counted -= go->held_by_threads;
