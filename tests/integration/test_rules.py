@@ -1,0 +1,43 @@
+"""What a rules file and --own leave out."""
+
+import pytest
+
+import toolchains
+
+
+@pytest.fixture
+def core(crashed):
+    try:
+        return crashed(toolchains.find("own"), "all")
+    except toolchains.Missing as why:
+        pytest.skip(str(why))
+
+
+def leaked(coreanalyze, core, *options):
+    document = coreanalyze.json("leaks", core.core, "--exe", core.binary, *options)
+    return sum(group["count"] for group in document["groups"] if group["verdict"] == "leaked")
+
+
+@pytest.mark.parametrize("line", [
+    "ignore top samples/mutex.(*account).withdraw", "ignore any samples/mutex.*",
+    "ignore creator samples/mutex.Leak", "ignore reason sync.Mutex.Lock",
+])
+def test_line(coreanalyze, core, tmp_path, line):
+    rules = tmp_path / "rules"
+    everything = leaked(coreanalyze, core)
+    rules.write_text(f"# a comment\n\n{line}\nuse goleak\n")
+    assert leaked(coreanalyze, core, "--rules", rules) == everything - 3
+    rules.write_text("ignore any nowhere.*\nuse goleak\n")
+    assert leaked(coreanalyze, core, "--rules", rules) == everything
+
+
+def test_own(coreanalyze, core):
+    assert leaked(coreanalyze, core, "--own", "samples/mutex") == 3
+    assert leaked(coreanalyze, core, "--own", "elsewhere") == 0
+
+
+def test_senseless(coreanalyze, core, tmp_path):
+    rules = tmp_path / "rules"
+    rules.write_text("ignore any x\nignore everything\n")
+    done = coreanalyze.run("leaks", core.core, "--rules", rules)
+    assert done.returncode == 2 and f"{rules}:2" in done.stderr.decode()
