@@ -123,7 +123,10 @@ class Instant:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{self.pid} did not come to {places}")
                 tid, number = self._wait()
-                place = self._hit(tid) if number == signal.SIGTRAP else None
+                try:
+                    place = self._hit(tid) if number == signal.SIGTRAP else None
+                except ProcessLookupError:  # it is being killed
+                    continue
                 if place:
                     self._hold()
                     return place
@@ -148,7 +151,8 @@ class Instant:
         self.saved = {}
         os.kill(self.pid, signal.SIGSTOP)
         for tid in self.threads:
-            ptrace(DETACH, tid, carry.get(tid, 0))
+            with contextlib.suppress(ProcessLookupError):
+                ptrace(DETACH, tid, carry.get(tid, 0))
         for tid in self.threads:
             self._until_stopped(tid)
         self.threads = {}
