@@ -128,6 +128,14 @@ static uint64_t whole_limit(const struct span *span)
     return span->start + span->pages * PAGE / span->elemsize * span->elemsize;
 }
 
+/* What may be left of a span beside less than one object: bits at its end. */
+static uint64_t bits_of(const struct span *span)
+{
+    if (span->elemsize > SMALL_MAX)
+        return 0;
+    return INLINE_MARKS + (span->class & 1 ? 0 : span->pages * PAGE / 64);
+}
+
 static bool span_makes_sense(const struct span *span)
 {
     uint64_t bytes;
@@ -136,7 +144,8 @@ static bool span_makes_sense(const struct span *span)
            span->nelems != 0 && span->nelems < (UINT64_C(1) << 31) &&
            !__builtin_mul_overflow(span->nelems, span->elemsize, &bytes) &&
            bytes <= span->pages * PAGE && span->start + span->pages * PAGE > span->start &&
-           span->start < (UINT64_C(1) << 56) &&
+           span->start < (UINT64_C(1) << 56) && span->freeindex <= span->nelems &&
+           (span->class >> 1 == 0 || span->pages * PAGE - bytes < span->elemsize + bits_of(span)) &&
            (span->class >> 1 == 0
                 ? span->nelems == 1
                 : span->limit == span->start + bytes || span->limit == whole_limit(span));
