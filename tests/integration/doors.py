@@ -114,7 +114,7 @@ class Frozen:
     def served(self):
         """gdbserver on the process; gives the commands that connect gdb to it."""
         server = subprocess.Popen(
-            [GDBSERVER, "--once", "--attach", "localhost:0", str(self.pid)],
+            [GDBSERVER, "--once", "--attach", "127.0.0.1:0", str(self.pid)],
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         port = None
         for line in server.stderr:
@@ -124,7 +124,7 @@ class Frozen:
                 break
         assert port
         try:
-            yield [f"file {self.binary}", f"target remote localhost:{port}"]
+            yield [f"file {self.binary}", f"target remote 127.0.0.1:{port}"]
         finally:
             server.kill()
             server.wait()

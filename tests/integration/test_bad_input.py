@@ -1,7 +1,6 @@
 """Bad input: a clear message or a partial answer, the right exit status, no crash and no hang."""
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -83,15 +82,13 @@ def test_not_regular(coreanalyze, sample, tmp_path):
 
 
 def test_unreadable(coreanalyze, sample, tmp_path):
-    """Root may read everything, and so asks as somebody else."""
-    nobody = pwd.getpwnam("nobody")
+    """Root may read everything, unless it has no capabilities."""
     core = tmp_path / "core"
     shutil.copy(sample.core, core)
     core.chmod(0)
-    done = subprocess.run(
-        [coreanalyze.path, "leaks", "core"], cwd=tmp_path, capture_output=True, timeout=LIMIT,
-        **({"user": nobody.pw_uid, "group": nobody.pw_gid} if os.geteuid() == 0 else {}),
-    )
+    without = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    done = subprocess.run([*without, coreanalyze.path, "leaks", core], capture_output=True,
+                          timeout=LIMIT)
     assert done.returncode == 2 and b"ermission" in done.stderr, done.stderr
 
 

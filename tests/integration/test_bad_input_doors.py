@@ -27,7 +27,7 @@ def debugger(request):
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    chain = toolchains.find(toolchains.wanted(False)[-1])
+    chain = toolchains.newest()
     result = crash.run(build.build(chain, "shapes"), (), tmp_path_factory.mktemp("bad") / "run")
     assert result.core, result.stderr[-500:]
     yield result
@@ -70,7 +70,7 @@ def test_cut_cores(debugger, sample, tmp_path):
 
 
 def test_wrong_executable(debugger, sample):
-    other = build.build(toolchains.find(toolchains.wanted(False)[-1]), "all")
+    other = build.build(toolchains.newest(), "all")
     found = session(debugger, [[*load(debugger, other, sample.core), *COMMANDS, "leaks --force"],
                                [*load(debugger, "/bin/true", sample.core), "leaks"],
                                [*load(debugger, sample.binary, sample.core), "leaks"]])

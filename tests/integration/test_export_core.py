@@ -124,7 +124,7 @@ def many(request, full, tmp_path_factory):
     # For each task of C there is a mapping, which eu-stack goes through for each word it reads.
     wanted = 10_000 if full and request.param == "go" else 2_000
     if request.param == "go":
-        chain = toolchains.find(toolchains.wanted(False)[-1])
+        chain = toolchains.newest()
         binary = build.build(chain, "many", "plain")
     else:
         csamples.make()

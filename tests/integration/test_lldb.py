@@ -72,7 +72,7 @@ def test_damaged_core(parked, tmp_path, cut):
 
 @pytest.fixture(scope="module", params=["plain", "stripped", "noopt"])
 def go(request, tmp_path_factory):
-    chain = toolchains.find(toolchains.wanted(False)[-1])
+    chain = toolchains.newest()
     with doors.frozen(build.build(chain, "many", request.param), ["60"],
                       tmp_path_factory.mktemp("go")) as found:
         found.shape = request.param
