@@ -132,3 +132,12 @@ def test_text_folds_a_deep_stack(coreanalyze, crashed):
     assert len(lines) < 120
     assert sum("sample.endless" in line for line in lines) > 90
     assert any("more; --full shows all" in line for line in lines)
+
+
+def test_leaks_behind_a_deep_stack(coreanalyze, crashed):
+    """What was left out of the stack costs no proof of others."""
+    found = []
+    for die in ("panic", "overflow"):
+        crash_ = crashed(_own(), "all", die=die)
+        found.append(coreanalyze.json("leaks", crash_.core, "--exe", crash_.binary)["summary"])
+    assert found[1]["leaked"] == found[0]["leaked"] > 50

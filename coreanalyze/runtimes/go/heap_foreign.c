@@ -14,6 +14,7 @@ enum {
     RING_MAX = 1 << 24, /* entries */
     PROCESSORS_MAX = 1 << 16,
     PAGE = 4096,
+    ARENAS_MAX = 1 << 22, /* runtime/malloc.go arenaL2Bits */
 };
 
 static bool find_foreign_code(struct ca_go_heap *heap)
@@ -160,11 +161,41 @@ static bool skip_stacks(struct ca_go_heap *heap, struct skip *skip)
     return true;
 }
 
+/* The record of each arena by number: of those with objects, and of their neighbours, which may
+ * have held nothing but stacks that are gone. false: no memory. */
+static bool find_arenas(struct ca_go_heap *heap, uint64_t table, struct ca_map *ret)
+{
+    CA_VEC(uint64_t) left = {0};
+    uint64_t last = UINT64_MAX;
+    bool ok = true;
+    for (size_t i = 0; i < heap->heap.regions.len && ok; i++) {
+        uint64_t number = (heap->heap.regions.data[i].start - heap->arena_base) >> 26;
+        if (number != last)
+            ok = ca_vec_push(&left, number);
+        last = number;
+    }
+    while (ok && left.len > 0) {
+        uint64_t number = left.data[--left.len], record;
+        bool fresh;
+        if (number >= ARENAS_MAX ||
+            !ca_target_read_u64(heap->target, table + number * 8, &record) || record == 0)
+            continue;
+        uint64_t *slot = ca_map_put(ret, number, &fresh);
+        ok = slot != NULL;
+        if (!ok || !fresh)
+            continue;
+        *slot = record;
+        ok = ca_vec_push(&left, number + 1) && ca_vec_push(&left, number - 1);
+    }
+    ca_vec_deinit(&left);
+    return ok;
+}
+
 /* The runtime's own: arenas and their records, the table of arenas, data that masks describe. */
 static bool skip_make(struct ca_go_heap *heap, struct skip *skip)
 {
     struct ca_go *go = heap->go;
-    uint64_t table = 0, last = UINT64_MAX;
+    uint64_t table = 0;
     for (size_t i = 0; i < go->tables.modules.len; i++) {
         const struct ca_go_module *module = &go->tables.modules.data[i];
         if (!skip_add(skip, module->data, module->edata) ||
@@ -176,18 +207,19 @@ static bool skip_make(struct ca_go_heap *heap, struct skip *skip)
     if (ca_go_read_u64(go, go->globals.mheap, GO_MHEAP_ARENAS, &table) && table)
         if (!skip_add(skip, table, table + (UINT64_C(8) << 22)))
             return false;
-    for (size_t i = 0; i < heap->heap.regions.len; i++) {
-        uint64_t number = (heap->heap.regions.data[i].start - heap->arena_base) >> 26, record;
-        if (number == last)
+    struct ca_map arenas = {0};
+    bool ok = find_arenas(heap, table, &arenas);
+    for (size_t i = 0; i < arenas.cap && ok; i++) {
+        if (!arenas.used[i])
             continue;
-        last = number;
-        uint64_t start = (number << 26) + heap->arena_base;
-        if (!skip_add(skip, start, start + (UINT64_C(1) << 26)))
-            return false;
-        if (ca_target_read_u64(heap->target, table + number * 8, &record) && record &&
-            !skip_add(skip, record, record + (uint64_t)go->layout.at[GO_HEAPARENA_SIZE]))
-            return false;
+        uint64_t start = (arenas.slots[i].key << 26) + heap->arena_base;
+        uint64_t record = arenas.slots[i].value;
+        ok = skip_add(skip, start, start + (UINT64_C(1) << 26)) &&
+             skip_add(skip, record, record + (uint64_t)go->layout.at[GO_HEAPARENA_SIZE]);
     }
+    ca_map_deinit(&arenas);
+    if (!ok)
+        return false;
     skip_chunks(heap, skip, find_chunks(heap));
     if (!skip_rings(heap, skip) || !skip_stacks(heap, skip))
         return false;
