@@ -231,8 +231,11 @@ def test_same_instant(record, version, folder, tmp_path, full):
             leaked = set(ours["leaked"])
             missed, more = theirs - leaked, leaked - theirs
             assert not missed, f"{name} {way}: missed {sorted(missed)[:5]}"
-            # With Go's own further roots added, and only then, the two are equal to the last one.
-            assert more == set(ours["any"]), f"{name} {way}: only ours are {sorted(more)[:5]}"
+            # What only we call leaked is kept in Go by roots that are no program's, and by nothing
+            # else. Not the other way round: Go marks the allocator's blocks when its cycle begins,
+            # and a block that came since keeps nothing in Go.
+            unexplained = more - set(ours["any"])
+            assert not unexplained, f"{name} {way}: only ours are {sorted(unexplained)[:5]}"
             total.update(theirs=len(theirs), more=len(more))
             for kind in ("tiny", "specials", "records"):
                 total[kind] += len(ours[kind])
