@@ -19,7 +19,7 @@ enum kind {
     IN_USE, /* its bits */
     MODULE, /* moduledata */
     /* From here on damage may look like truth: */
-    ARENAS,   /* the list of spans: one may be missing */
+    ARENAS,   /* the list of spans, and their states: one may be missing */
     HEADERS,  /* the type in front of an object: another type that fits */
     TYPES,    /* type descriptors: another type's mask */
     SPECIALS, /* finalizers, cleanups, weak pointers: a chain may be cut, or name another object */
@@ -72,6 +72,18 @@ static void add(enum kind kind, uint64_t address, uint64_t size)
 
 /* ---- what there is to damage ---- */
 
+/* Which words of a span's record may lie like truth: its state (as if it were no longer used), the
+ * chain of its specials (as if it had none) and the type of its one object (as if that were new).
+ */
+static enum kind kind_of_span_word(const int32_t *at, int32_t word)
+{
+    if (word == (at[GO_MSPAN_STATE] & ~7))
+        return ARENAS;
+    if (word == at[GO_MSPAN_SPECIALS])
+        return SPECIALS;
+    return word == at[GO_MSPAN_LARGETYPE] ? HEADERS : SPANS;
+}
+
 static void learn_spans(struct ca_go *go)
 {
     const int32_t *at = go->layout.at;
@@ -84,7 +96,8 @@ static void learn_spans(struct ca_go *go)
     for (uint64_t i = 0; i < list[1]; i++) {
         if (!ca_target_read_u64(go->target, list[0] + i * 8, &address))
             continue;
-        add(SPANS, address, (uint64_t)at[GO_MSPAN_SIZE] & ~UINT64_C(7));
+        for (int32_t word_at = 0; word_at + 8 <= at[GO_MSPAN_SIZE]; word_at += 8)
+            add(kind_of_span_word(at, word_at), address + (uint64_t)word_at, 8);
         if (ca_target_read_u64(go->target, address + (uint64_t)at[GO_MSPAN_ALLOCBITS], &word))
             add(IN_USE, word & ~UINT64_C(7), 64);
         for (int n = 0;
