@@ -9,6 +9,7 @@ enum {
     SPAN_BYTES_MAX = 512,
     ARENAS_PER_TABLE = 1 << 22,
     STATE_IN_USE = 1,
+    USER_ARENA_CHUNK = 8 << 20, /* runtime/arena.go: its end is kept for the arena's own use */
     SMALL_MAX =
         512, /* larger objects carry their type; runtime/mbitmap.go minSizeForMallocHeader */
     INLINE_MARKS = 128, /* of a Green Tea page: internal/runtime/gc, spanInlineMarkBits */
@@ -147,7 +148,8 @@ static bool span_makes_sense(const struct span *span)
            span->start < (UINT64_C(1) << 56) && span->freeindex <= span->nelems &&
            (span->class >> 1 == 0 || span->pages * PAGE - bytes < span->elemsize + bits_of(span)) &&
            (span->class >> 1 == 0
-                ? span->nelems == 1
+                ? span->nelems == 1 &&
+                      (bytes == span->pages * PAGE || span->pages * PAGE == USER_ARENA_CHUNK)
                 : span->limit == span->start + bytes || span->limit == whole_limit(span));
 }
 

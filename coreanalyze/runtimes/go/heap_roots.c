@@ -67,8 +67,12 @@ static void global_section(struct ca_go_heap *heap, const struct ca_root_sink *s
     struct ca_root root = {.kind = CA_ROOT_GLOBAL, .frame = CA_NONE, .exact = true};
     struct batch batch = {.sink = sink, .root = root};
     uint64_t vector[2];
-    if (start >= end)
+    if (start == end)
         return;
+    if (start > end) {
+        ca_go_heap_break(heap, "globals", start, "where they lie makes no sense");
+        return;
+    }
     if (!ca_target_read(heap->target, mask_at, vector, 16)) {
         ca_go_heap_break(heap, "globals", mask_at, "which of them are pointers is not there");
         return;
