@@ -5,12 +5,10 @@
  *
  *   fuzz_exe CORE EXECUTABLE SEEDS [FIRST]
  */
-#include <elf.h>
-
 #include "ask.h"
 #include "base/vec.h"
 
-enum { EDITS_MAX = 12, HEAD = 4096, EDIT = 8 };
+enum { HEAD = 4096, EDIT = 8 };
 
 /* Bytes that are changed. Ranges are equally likely, whatever their size. */
 struct range {
@@ -60,11 +58,7 @@ static void add_headers(struct copy *copy)
             add(copy, phdrs[i].p_offset, phdrs[i].p_filesz);
 }
 
-struct edit {
-    uint8_t *at, before[EDIT];
-};
-
-static uint64_t bad_word(uint64_t before)
+static uint64_t bad_number(uint64_t before)
 {
     switch (below(9)) {
     case 0:
@@ -92,11 +86,8 @@ static uint64_t bad_word(uint64_t before)
 static struct edit change(void)
 {
     struct range range = ranges.data[below(ranges.len)], other = ranges.data[below(ranges.len)];
-    struct edit edit = {.at = range.at + below(range.size - EDIT + 1)};
-    uint64_t word;
-    if (below(2))
-        edit.at = range.at + below((range.size - EDIT) / EDIT + 1) * EDIT;
-    memcpy(edit.before, edit.at, EDIT);
+    uint64_t at = below(range.size - EDIT + 1), word;
+    struct edit edit = edit_at(range.at + (below(2) ? at / EDIT * EDIT : at));
     memcpy(&word, edit.at, EDIT);
     switch (below(4)) {
     case 0:
@@ -106,7 +97,7 @@ static struct edit change(void)
         memcpy(edit.at, (below(2) ? range : other).at, EDIT);
         return edit;
     default:
-        word = bad_word(word);
+        word = bad_number(word);
         memcpy(edit.at, &word, EDIT);
         return edit;
     }
@@ -114,12 +105,7 @@ static struct edit change(void)
 
 int main(int argc, char **argv)
 {
-    if (argc < 4) {
-        fprintf(stderr, "usage: fuzz_exe CORE EXECUTABLE SEEDS [FIRST]\n");
-        return 2;
-    }
-    uint64_t count = strtoull(argv[3], NULL, 0), opened = 0;
-    uint64_t first = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
+    read_arguments(argc, argv, 2, "CORE EXECUTABLE");
     copy_file(argv[1], &core);
     copy_file(argv[2], &exe);
     struct ca_options options = {
@@ -127,18 +113,12 @@ int main(int argc, char **argv)
     add_headers(&exe);
     add_sections(&exe);
     add_headers(&core);
-    for (seed = first; seed < first + count; seed++) {
-        struct edit edits[EDITS_MAX];
-        state = seed * 0x9e3779b97f4a7c15ull;
-        size_t changes = 1 + below(EDITS_MAX);
-        for (size_t i = 0; i < changes; i++)
-            edits[i] = change();
-        opened += try_session(core.path, &options, argv);
-        while (changes--)
-            memcpy(edits[changes].at, edits[changes].before, EDIT);
+    while (next_seed()) {
+        damage(change, 12);
+        try_session(core.path, &options);
+        mend();
     }
-    printf("%llu seeds in %zu ranges: %llu opened, %llu refused, the slowest (%llu) took %.2f s\n",
-           (unsigned long long)count, ranges.len, (unsigned long long)opened,
-           (unsigned long long)(count - opened), (unsigned long long)slowest_seed, slowest);
+    say_result();
+    printf("; %zu ranges\n", ranges.len);
     return 0;
 }

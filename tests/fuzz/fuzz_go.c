@@ -6,15 +6,12 @@
  *
  *   fuzz_go CORE EXECUTABLE SEEDS [FIRST]
  */
-#include <elf.h>
-
 #include "ask.h"
 #include "runtimes/go/go.h"
 #include "session.h"
 
 enum {
     REGIONS_MAX = 20000,
-    EDITS_MAX = 16,
     DEPTH_MAX = 4,
     POINTEE = 192, /* bytes at the end of a pointer that may be changed */
     STACK = 512,
@@ -38,18 +35,9 @@ static size_t region_count;
 
 static struct copy core; /* that is changed */
 
-/* Where the target's bytes at address lie in the copy; NULL: not there in one piece. */
 static uint8_t *place_of(uint64_t address, uint64_t size)
 {
-    const Elf64_Ehdr *header = (const Elf64_Ehdr *)core.bytes;
-    const Elf64_Phdr *phdr = (const Elf64_Phdr *)(core.bytes + header->e_phoff);
-    for (int i = 0; i < header->e_phnum; i++) {
-        uint64_t at = address - phdr[i].p_vaddr;
-        if (phdr[i].p_type == PT_LOAD && at < phdr[i].p_filesz && size <= phdr[i].p_filesz - at &&
-            phdr[i].p_offset + at + size <= core.size)
-            return core.bytes + phdr[i].p_offset + at;
-    }
-    return NULL;
+    return place_in(&core, address, size);
 }
 
 /* ---- what to change ---- */
@@ -144,10 +132,6 @@ static void learn(const struct ca_options *options)
 
 /* ---- changing ---- */
 
-struct edit {
-    uint8_t *at, before[8];
-};
-
 static const struct kind *any_kind(void)
 {
     const struct kind *kind;
@@ -160,37 +144,6 @@ static const struct kind *any_kind(void)
 static struct region one_of(const struct kind *kind)
 {
     return kind->list.data[below(kind->list.len)];
-}
-
-static uint64_t bad_word(uint64_t before)
-{
-    struct region other = one_of(any_kind());
-    switch (below(12)) {
-    case 0:
-        return 0;
-    case 1:
-        return UINT64_MAX - below(16);
-    case 2:
-        return 1ull << below(64);
-    case 3:
-        return before ^ 1ull << below(64);
-    case 4:
-        return before + below(33) - 16;
-    case 5:
-        return other.address; /* cycles, and structures taken for others */
-    case 6:
-        return other.address + below(other.size);
-    case 7:
-        return below(4096);
-    case 8:
-        return before << 32 | before >> 32;
-    case 9:
-        return INT64_MAX - below(4096);
-    case 10:
-        return (1ull << 32) - below(64);
-    default:
-        return next_random();
-    }
 }
 
 /* A pointer that is right elsewhere: of another structure of the same kind (lists that run into
@@ -209,11 +162,9 @@ static uint64_t moved_word(const struct kind *kind, struct region region, uint64
 static struct edit change(void)
 {
     const struct kind *kind = any_kind();
-    struct region region = one_of(kind);
-    struct edit edit;
+    struct region region = one_of(kind), other = one_of(any_kind());
     uint64_t word, offset = below(region.size / 8) * 8;
-    edit.at = place_of(region.address + offset, 8);
-    memcpy(edit.before, edit.at, 8);
+    struct edit edit = edit_at(place_of(region.address + offset, 8));
     memcpy(&word, edit.at, 8);
     switch (below(8)) {
     case 0:
@@ -226,7 +177,7 @@ static struct edit change(void)
         word = moved_word(kind, region, offset);
         break;
     default:
-        word = bad_word(word);
+        word = bad_word(word, other.address, other.size);
     }
     memcpy(edit.at, &word, 8);
     return edit;
@@ -234,28 +185,16 @@ static struct edit change(void)
 
 int main(int argc, char **argv)
 {
-    if (argc < 4) {
-        fprintf(stderr, "usage: fuzz_go CORE EXECUTABLE SEEDS [FIRST]\n");
-        return 2;
-    }
-    uint64_t count = strtoull(argv[3], NULL, 0), opened = 0;
-    uint64_t first = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
+    read_arguments(argc, argv, 2, "CORE EXECUTABLE");
     struct ca_options options = {.size = sizeof(options), .exe = argv[2], .threshold = 5};
     copy_file(argv[1], &core);
     learn(&options);
-    for (seed = first; seed < first + count; seed++) {
-        struct edit edits[EDITS_MAX];
-        state = seed * 0x9e3779b97f4a7c15ull;
-        size_t changes = 1 + below(EDITS_MAX);
-        for (size_t i = 0; i < changes; i++)
-            edits[i] = change();
-        opened += try_session(core.path, &options, argv);
-        while (changes--)
-            memcpy(edits[changes].at, edits[changes].before, 8);
+    while (next_seed()) {
+        damage(change, EDITS_MAX);
+        try_session(core.path, &options);
+        mend();
     }
-    printf("%llu seeds in %zu regions of %zu kinds: %llu opened, %llu refused, the slowest (%llu) "
-           "took %.2f s\n",
-           (unsigned long long)count, region_count, kind_count, (unsigned long long)opened,
-           (unsigned long long)(count - opened), (unsigned long long)slowest_seed, slowest);
+    say_result();
+    printf("; %zu regions of %zu kinds\n", region_count, kind_count);
     return 0;
 }
