@@ -31,6 +31,23 @@ static const struct ca_wait *wait_of(const struct ca_tasks *tasks, uint32_t task
     return wait == CA_NONE ? NULL : &tasks->waits.data[wait];
 }
 
+uint32_t ca_circle_owner(const struct ca_tasks *tasks, uint32_t task)
+{
+    const struct ca_wait *wait = task == CA_NONE ? NULL : wait_of(tasks, task);
+    return wait && wait->owner < tasks->list.len ? wait->owner : CA_NONE;
+}
+
+/* A second walk at half the speed is met only in a circle. */
+bool ca_circle_ahead(const struct ca_tasks *tasks, uint32_t task)
+{
+    uint32_t slow = task, fast = ca_circle_owner(tasks, task);
+    while (fast != CA_NONE && fast != slow) {
+        slow = ca_circle_owner(tasks, slow);
+        fast = ca_circle_owner(tasks, ca_circle_owner(tasks, fast));
+    }
+    return fast != CA_NONE;
+}
+
 static const char *what(const struct ca_wait *wait, bool first)
 {
     switch (wait->kind) {

@@ -113,29 +113,11 @@ static struct guess guess_channel(const struct ca_group *group, const struct ca_
     return (struct guess){ORPHANED_RECEIVER, "likely"};
 }
 
-static uint32_t owner_of(const struct ca_tasks *tasks, uint32_t task)
-{
-    const struct ca_wait *wait = task == CA_NONE ? NULL : wait_of(tasks, &tasks->list.data[task]);
-    return wait && wait->owner < tasks->list.len ? wait->owner : CA_NONE;
-}
-
-/* Whether the owners, followed from one to the next, lead into a circle: a second walk at half the
- * speed is met only there. */
-static bool leads_to_circle(const struct ca_tasks *tasks, uint32_t task)
-{
-    uint32_t slow = task, fast = owner_of(tasks, task);
-    while (fast != CA_NONE && fast != slow) {
-        slow = owner_of(tasks, slow);
-        fast = owner_of(tasks, owner_of(tasks, fast));
-    }
-    return fast != CA_NONE;
-}
-
 static struct guess guess_lock(const struct ca_tasks *tasks, uint32_t task)
 {
-    if (owner_of(tasks, task) == task)
+    if (ca_circle_owner(tasks, task) == task)
         return (struct guess){DEADLOCK_SELF, "certain"};
-    if (leads_to_circle(tasks, task))
+    if (ca_circle_ahead(tasks, task))
         return (struct guess){DEADLOCK_CYCLE, "certain"};
     return (struct guess){LOCK_NEVER_RELEASED, "likely"};
 }
@@ -148,8 +130,8 @@ static struct guess guess(const struct ca_group *group, const struct ca_tasks *t
     if (group->rule == CA_RULE_DEEP_DEFERS)
         return (struct guess){DEFERS_IN_A_LOOP, "likely"};
     if (group->proof == CA_PROOF_DEADLOCK)
-        return owner_of(tasks, task) == task ? (struct guess){DEADLOCK_SELF, "certain"}
-                                             : (struct guess){DEADLOCK_CYCLE, "certain"};
+        return ca_circle_owner(tasks, task) == task ? (struct guess){DEADLOCK_SELF, "certain"}
+                                                    : (struct guess){DEADLOCK_CYCLE, "certain"};
     if (group->verdict != CA_VERDICT_LEAKED || !wait)
         return (struct guess){NO_PATTERN, NULL};
     switch (wait->kind) {
@@ -290,7 +272,7 @@ bool ca_pattern_evidence(struct ca_groups *groups, size_t index, struct ca_tasks
         return true;
     if (group->proof == CA_PROOF_DEADLOCK)
         return add_circle(groups, group, tasks, task);
-    if (leads_to_circle(tasks, task) ? !add_circle(groups, group, tasks, task)
+    if (ca_circle_ahead(tasks, task) ? !add_circle(groups, group, tasks, task)
                                      : !add_waits(groups, group, tasks, wait, task))
         return false;
     bool never = wait->kind == CA_WAIT_NOTHING ||

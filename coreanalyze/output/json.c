@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "output/counts.h"
+#include "output/json_runtime.h"
 #include "output/json_task.h"
 
 /* ---- what every document begins with ---- */
@@ -39,20 +40,8 @@ static void put_runtimes(struct ca_json *json, const struct ca_session *session)
     struct ca_runtime_info runtime;
     ca_json_key(json, "runtimes");
     ca_json_array(json);
-    for (size_t i = 0; ca_session_runtime(session, i, &runtime); i++) {
-        ca_json_object(json);
-        ca_json_key(json, "name");
-        ca_json_string(json, runtime.name);
-        ca_json_key(json, "version");
-        ca_json_string(json, runtime.version);
-        ca_json_key(json, "layout");
-        ca_json_string(json, runtime.layout);
-        ca_json_key(json, "tasks");
-        ca_json_int(json, runtime.tasks);
-        ca_json_key(json, "counted");
-        ca_json_int(json, runtime.counted);
-        ca_json_end(json);
-    }
+    for (size_t i = 0; ca_session_runtime(session, i, &runtime); i++)
+        ca_json_put_runtime(json, &runtime);
     ca_json_end(json);
 }
 

@@ -4,25 +4,9 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
-#include "output/json_writer.h"
+#include "output/json_runtime.h"
 
 /* ---- JSON ---- */
-
-static void put_runtime(struct ca_json *json, const struct ca_runtime_info *runtime)
-{
-    ca_json_object(json);
-    ca_json_key(json, "name");
-    ca_json_string(json, runtime->name);
-    ca_json_key(json, "version");
-    ca_json_string(json, runtime->version);
-    ca_json_key(json, "layout");
-    ca_json_string(json, runtime->layout);
-    ca_json_key(json, "tasks");
-    ca_json_int(json, runtime->tasks);
-    ca_json_key(json, "counted");
-    ca_json_int(json, runtime->counted);
-    ca_json_end(json);
-}
 
 static void put_process(struct ca_json *json, const struct ca_process_info *process)
 {
@@ -34,7 +18,7 @@ static void put_process(struct ca_json *json, const struct ca_process_info *proc
     ca_json_key(json, "runtimes");
     ca_json_array(json);
     for (size_t i = 0; i < process->runtime_count; i++)
-        put_runtime(json, &process->runtimes[i]);
+        ca_json_put_runtime(json, &process->runtimes[i]);
     ca_json_end(json);
     ca_json_key(json, "threads");
     ca_json_int(json, process->threads);

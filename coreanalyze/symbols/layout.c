@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "base/vec.h"
+#include "symbols/die.h"
 
 /* Typedefs of typedefs, and structs without a name in structs: deeper than any real one. */
 enum { DEPTH_MAX = 32 };
@@ -131,35 +132,6 @@ static void walk_units(struct types *types, Dwarf *dwarf, const char *unit)
     }
 }
 
-/* Follows typedefs and qualifiers. */
-static bool plain_type(Dwarf_Die *die)
-{
-    for (int depth = 0; depth < DEPTH_MAX; depth++) {
-        switch (dwarf_tag(die)) {
-        case DW_TAG_typedef:
-        case DW_TAG_const_type:
-        case DW_TAG_volatile_type:
-        case DW_TAG_restrict_type:
-        case DW_TAG_atomic_type:
-            break;
-        default:
-            return true;
-        }
-        Dwarf_Attribute attr;
-        Dwarf_Die next;
-        if (!dwarf_formref_die(dwarf_attr_integrate(die, DW_AT_type, &attr), &next))
-            return false;
-        *die = next;
-    }
-    return false;
-}
-
-static bool type_of(Dwarf_Die *die, Dwarf_Die *ret)
-{
-    Dwarf_Attribute attr;
-    return dwarf_formref_die(dwarf_attr_integrate(die, DW_AT_type, &attr), ret);
-}
-
 static bool member_offset(Dwarf_Die *member, uint64_t *ret)
 {
     Dwarf_Attribute attr;
@@ -192,7 +164,7 @@ static bool find_member(Dwarf_Die *type, struct word name, int depth, uint64_t *
                         Dwarf_Die *member_type)
 {
     Dwarf_Die inner = *type, member;
-    if (depth >= DEPTH_MAX || !plain_type(&inner) || dwarf_child(&inner, &member))
+    if (depth >= DEPTH_MAX || !ca_die_peel(&inner, &inner) || dwarf_child(&inner, &member))
         return false;
     for (;;) {
         Dwarf_Off here = dwarf_dieoffset(&member);
@@ -201,7 +173,7 @@ static bool find_member(Dwarf_Die *type, struct word name, int depth, uint64_t *
             uint64_t at;
             bool match = is && strlen(is) == name.size && !memcmp(is, name.text, name.size);
             if ((match || !is || !*is) && member_offset(&member, &at) &&
-                type_of(&member, member_type)) {
+                ca_die_type(&member, member_type)) {
                 Dwarf_Die within = *member_type;
                 if (match) {
                     *offset += at;
@@ -287,11 +259,11 @@ static bool answer(enum asked asked, Dwarf_Die *type, uint64_t offset, uint64_t 
     case ASKED_SIZE:
         return size_of(type, ret);
     case ASKED_ELEMENT:
-        return plain_type(type) &&
+        return ca_die_peel(type, type) &&
                (dwarf_tag(type) == DW_TAG_array_type || dwarf_tag(type) == DW_TAG_pointer_type) &&
-               type_of(type, &inner) && size_of(&inner, ret);
+               ca_die_type(type, &inner) && size_of(&inner, ret);
     case ASKED_COUNT:
-        return plain_type(type) && array_count(type, ret);
+        return ca_die_peel(type, type) && array_count(type, ret);
     }
     return false;
 }

@@ -3,6 +3,8 @@
 #include <dwarf.h>
 #include <string.h>
 
+#include "symbols/die.h"
+
 enum { CHAIN = 32, DEPTH = 64, VARIABLES = 512 };
 
 void ca_locals_deinit(struct ca_locals *locals)
@@ -56,12 +58,6 @@ static bool find_unit(Dwfl_Module *dwfl, uint64_t pc, Dwarf_Die *unit, Dwarf_Add
     return false;
 }
 
-static bool variable_type(Dwarf_Die *variable, Dwarf_Die *ret)
-{
-    Dwarf_Attribute attr;
-    return dwarf_attr_integrate(variable, DW_AT_type, &attr) && dwarf_formref_die(&attr, ret);
-}
-
 static const char *keep(struct ca_locals *locals, const struct ca_buf *buf)
 {
     return buf->data && !buf->failed ? ca_strings_intern(&locals->strings, buf->data, buf->len)
@@ -76,7 +72,7 @@ static bool add_variable(struct ca_local_frame *frame, Dwarf_Die *variable, stru
     if (!name || !*name || dwarf_hasattr_integrate(variable, DW_AT_artificial))
         return true;
     struct ca_local_info local = {.argument = dwarf_tag(variable) == DW_TAG_formal_parameter};
-    bool typed = variable_type(variable, &type);
+    bool typed = ca_die_type(variable, &type);
     local.why = ca_whereabouts_find(frame, variable, &place);
     if (!local.why && !typed)
         local.why = "of unknown type";

@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "symbols/die.h"
 #include "unwind/locals.h"
 
-enum { NESTING = 4, ELEMENTS = 16, FIELDS = 64, TEXT = 200, STRIPS = 16, TOTAL = 4096 };
+enum { NESTING = 4, ELEMENTS = 16, FIELDS = 64, TEXT = 200, LAYERS = 16, TOTAL = 4096 };
 
 struct view {
     struct ca_target *target;
@@ -25,35 +26,6 @@ static bool fetch(const struct view *view, uint64_t at, void *to, size_t size)
         return false;
     memcpy(to, view->place->bytes + from, size);
     return true;
-}
-
-static bool type_of(Dwarf_Die *die, Dwarf_Die *ret)
-{
-    Dwarf_Attribute attr;
-    return dwarf_attr(die, DW_AT_type, &attr) && dwarf_formref_die(&attr, ret);
-}
-
-/* Through typedefs and qualifiers to what is stored. */
-static bool strip(Dwarf_Die *die, Dwarf_Die *ret)
-{
-    *ret = *die;
-    for (int i = 0; i < STRIPS; i++) {
-        switch (dwarf_tag(ret)) {
-        case DW_TAG_typedef:
-        case DW_TAG_const_type:
-        case DW_TAG_volatile_type:
-        case DW_TAG_restrict_type:
-        case DW_TAG_atomic_type:
-            break;
-        default:
-            return true;
-        }
-        Dwarf_Die next;
-        if (!type_of(ret, &next))
-            return false;
-        *ret = next;
-    }
-    return false;
 }
 
 static uint64_t number_of(Dwarf_Die *die, unsigned name, uint64_t otherwise)
@@ -77,8 +49,8 @@ static void name_type(Dwarf_Die *type, unsigned depth, struct ca_buf *ret)
     const char *name = dwarf_diename(type);
     int tag = dwarf_tag(type);
     Dwarf_Die inner;
-    bool has = type_of(type, &inner);
-    if (depth > STRIPS)
+    bool has = ca_die_type(type, &inner);
+    if (depth > LAYERS)
         return;
     if (tag == DW_TAG_const_type || tag == DW_TAG_volatile_type) {
         ca_buf_puts(ret, tag == DW_TAG_const_type ? "const " : "volatile ");
@@ -173,7 +145,7 @@ static bool format_base(const struct view *view, Dwarf_Die *type, struct ca_buf 
 static bool is_char(Dwarf_Die *type)
 {
     Dwarf_Die base;
-    if (!strip(type, &base) || dwarf_tag(&base) != DW_TAG_base_type || size_of(&base) != 1)
+    if (!ca_die_peel(type, &base) || dwarf_tag(&base) != DW_TAG_base_type || size_of(&base) != 1)
         return false;
     uint64_t encoding = number_of(&base, DW_AT_encoding, 0);
     return encoding == DW_ATE_signed_char || encoding == DW_ATE_unsigned_char;
@@ -188,7 +160,7 @@ static bool format_pointer(const struct view *view, Dwarf_Die *type, struct ca_b
     ca_buf_printf(ret, "0x%" PRIx64, address);
     uint8_t text[TEXT];
     size_t size = 0;
-    if (!address || !type_of(type, &pointee) || !is_char(&pointee))
+    if (!address || !ca_die_type(type, &pointee) || !is_char(&pointee))
         return true;
     while (size < sizeof(text) && ca_target_read(view->target, address + size, text + size, 1) &&
            text[size])
@@ -223,7 +195,7 @@ static bool format_elements(const struct view *view, Dwarf_Die *type, uint64_t c
                             unsigned depth, struct ca_buf *ret)
 {
     Dwarf_Die stored;
-    uint64_t size = strip(type, &stored) ? size_of(&stored) : 0, i;
+    uint64_t size = ca_die_peel(type, &stored) ? size_of(&stored) : 0, i;
     ca_buf_putc(ret, '{');
     for (i = 0; i < count && i < ELEMENTS && ret->len < TOTAL; i++) {
         struct view element = *view;
@@ -242,7 +214,7 @@ static bool format_array(const struct view *view, Dwarf_Die *type, unsigned dept
 {
     Dwarf_Die element, child;
     uint64_t count = 0;
-    if (!type_of(type, &element))
+    if (!ca_die_type(type, &element))
         return false;
     for (int more = dwarf_child(type, &child); !more; more = dwarf_siblingof(&child, &child)) {
         if (dwarf_tag(&child) != DW_TAG_subrange_type)
@@ -287,8 +259,9 @@ static bool format_go(const struct view *view, Dwarf_Die *type, unsigned depth, 
     bool slice = str_at == UINT64_MAX;
     int64_t count;
     *mine = len_at != UINT64_MAX && array_at != UINT64_MAX && size_of(type) == (slice ? 24 : 16) &&
-            (!slice || member(type, "cap", &capacity) != UINT64_MAX) && type_of(&data, &pointer) &&
-            strip(&pointer, &pointer) && type_of(&pointer, &element);
+            (!slice || member(type, "cap", &capacity) != UINT64_MAX) &&
+            ca_die_type(&data, &pointer) && ca_die_peel(&pointer, &pointer) &&
+            ca_die_type(&pointer, &element);
     if (!*mine)
         return true;
     if (!fetch(view, array_at, &address, 8) || !fetch(view, len_at, &count, 8))
@@ -327,7 +300,7 @@ static bool format_struct(const struct view *view, Dwarf_Die *type, unsigned dep
     ca_buf_putc(ret, '{');
     for (int more = dwarf_child(type, &child); !more; more = dwarf_siblingof(&child, &child)) {
         const char *name = dwarf_diename(&child);
-        if (dwarf_tag(&child) != DW_TAG_member || !type_of(&child, &kind) ||
+        if (dwarf_tag(&child) != DW_TAG_member || !ca_die_type(&child, &kind) ||
             dwarf_hasattr(&child, DW_AT_data_bit_offset) || dwarf_hasattr(&child, DW_AT_bit_size))
             continue;
         ca_buf_puts(ret, first ? "" : ", ");
@@ -352,7 +325,7 @@ static bool format_struct(const struct view *view, Dwarf_Die *type, unsigned dep
 static bool format(const struct view *view, Dwarf_Die *type, unsigned depth, struct ca_buf *ret)
 {
     Dwarf_Die stored;
-    if (!strip(type, &stored) || depth > NESTING + 2) {
+    if (!ca_die_peel(type, &stored) || depth > NESTING + 2) {
         ca_buf_puts(ret, "...");
         return true;
     }
@@ -389,8 +362,8 @@ bool ca_value_behind(struct ca_target *target, Dwarf_Die *type, const struct ca_
                      Dwarf_Die *pointee, struct ca_whereabouts *ret)
 {
     Dwarf_Die stored;
-    if (!strip(type, &stored) || dwarf_tag(&stored) != DW_TAG_pointer_type ||
-        !type_of(&stored, pointee)) {
+    if (!ca_die_peel(type, &stored) || dwarf_tag(&stored) != DW_TAG_pointer_type ||
+        !ca_die_type(&stored, pointee)) {
         *pointee = *type;
         return false;
     }

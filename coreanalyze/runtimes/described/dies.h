@@ -5,11 +5,8 @@
 #define CA_DESCRIBED_DIES_H
 
 #include "runtimes/described/types.h"
+#include "symbols/die.h"
 
-bool ca_die_type(Dwarf_Die *die, Dwarf_Die *ret); /* DW_AT_type, integrated */
-bool ca_die_peel(Dwarf_Die *die, Dwarf_Die *ret); /* without typedef, const, volatile, ... */
-bool ca_die_flag(Dwarf_Die *die, unsigned attribute);
-bool ca_die_number(Dwarf_Die *die, unsigned attribute, Dwarf_Word *ret);
 bool ca_dies_type(struct ca_types *types, const char *name, Dwarf_Die *ret);
 bool ca_dies_enumerator(struct ca_types *types, const char *name, uint64_t *ret);
 /* address: in the target, or the offset in thread-local storage. */

@@ -274,25 +274,36 @@ static bool read_varint(const struct ca_go_table *table, uint64_t *at, uint32_t 
     return false;
 }
 
+/* A table of values, each good for a stretch of pcs. */
+struct stretches {
+    const struct ca_go_table *table;
+    uint64_t at, end; /* of the present stretch, in quanta from the function's entry */
+    uint32_t value;
+    bool begun;
+};
+
+/* false: the table's end, or it is broken. A step of 0 ends it, but for the first. */
+static bool next_stretch(struct stretches *s)
+{
+    uint32_t delta, length;
+    if (!read_varint(s->table, &s->at, &delta) || (!delta && s->begun) ||
+        !read_varint(s->table, &s->at, &length))
+        return false;
+    s->value += (delta & 1) ? ~(delta >> 1) : delta >> 1;
+    s->end += length;
+    s->begun = true;
+    return true;
+}
+
 bool ca_go_func_pcvalue(const struct ca_go_func *func, uint32_t offset, uint64_t pc, int32_t *ret)
 {
-    if (!offset)
-        return false;
-    const struct ca_go_table *table = &func->module->pctab;
-    uint64_t at = offset, covered = func->entry;
-    uint32_t value = (uint32_t)-1;
-    for (bool first = true;; first = false) {
-        uint32_t delta, length;
-        if (!read_varint(table, &at, &delta) || (!delta && !first) ||
-            !read_varint(table, &at, &length))
-            return false;
-        value += (delta & 1) ? ~(delta >> 1) : delta >> 1;
-        covered += (uint64_t)length * func->module->quantum;
-        if (pc < covered) {
-            *ret = (int32_t)value;
+    struct stretches s = {.table = &func->module->pctab, .at = offset, .value = (uint32_t)-1};
+    while (offset && next_stretch(&s))
+        if (pc < func->entry + s.end * func->module->quantum) {
+            *ret = (int32_t)s.value;
             return true;
         }
-    }
+    return false;
 }
 
 bool ca_go_func_spdelta(const struct ca_go_tables *tables, const struct ca_go_func *func,
@@ -392,22 +403,17 @@ size_t ca_go_func_expand(const struct ca_go_tables *tables, const struct ca_go_f
 int32_t ca_go_func_inlined_count(const struct ca_go_tables *tables, const struct ca_go_func *func)
 {
     const int32_t *layout = tables->layout->at;
-    const struct ca_go_table *table = &func->module->pctab;
     uint64_t place = (uint64_t)layout[GO_FUNC_SIZE] + 4ull * CA_GO_PCDATA_INLTREE;
     if (!ca_go_func_funcdata(tables, func, CA_GO_FUNCDATA_INLTREE) ||
         ca_go_func_u32(func, layout[GO_FUNC_NPCDATA]) <= CA_GO_PCDATA_INLTREE ||
         place + 4 > func->room)
         return 0;
-    uint64_t at = get_u32(func->record + place);
-    uint32_t value = (uint32_t)-1, delta, length;
+    struct stretches s = {
+        .table = &func->module->pctab, .at = get_u32(func->record + place), .value = (uint32_t)-1};
     int32_t count = 0;
-    for (bool first = true; at && read_varint(table, &at, &delta) && (delta || first) &&
-                            read_varint(table, &at, &length);
-         first = false) {
-        value += (delta & 1) ? ~(delta >> 1) : delta >> 1;
-        if ((int32_t)value >= count && value < INLINED_MAX)
-            count = (int32_t)value + 1;
-    }
+    while (s.at && next_stretch(&s))
+        if ((int32_t)s.value >= count && s.value < INLINED_MAX)
+            count = (int32_t)s.value + 1;
     return count;
 }
 
