@@ -167,9 +167,10 @@ static bool fill_wait(struct ca_session *session, const struct ca_task *task,
     const struct ca_tasks *tasks = &session->tasks;
     *ret = (struct ca_wait_info){
         .waiters = CA_UNKNOWN, .counter = CA_UNKNOWN, .fd = CA_UNKNOWN, .deadline_ns = CA_UNKNOWN};
-    if (task->wait == CA_NONE)
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(tasks, task, &room);
+    if (!wait)
         return true;
-    const struct ca_wait *wait = &tasks->waits.data[task->wait];
     ret->kind = wait_name(wait->kind);
     ret->has_address = wait->has_address;
     ret->channel = case_info(&wait->channel);
@@ -180,9 +181,11 @@ static bool fill_wait(struct ca_session *session, const struct ca_task *task,
     if (wait->owner != CA_NONE)
         ca_session_format_id(session, task_at(session, wait->owner), ret->owner);
     session->cases.len = 0;
-    for (uint32_t i = 0; i < wait->case_count; i++)
-        if (!ca_vec_push(&session->cases, case_info(&tasks->cases.data[wait->first_case + i])))
+    for (uint32_t i = 0; i < wait->case_count; i++) {
+        struct ca_case one = ca_waits_case(&tasks->waits, wait->first_case + i);
+        if (!ca_vec_push(&session->cases, case_info(&one)))
             return false;
+    }
     ret->cases = session->cases.data;
     ret->case_count = session->cases.len;
     return true;
@@ -314,13 +317,14 @@ struct ca_error *ca_session_find_task(const struct ca_session *session, const ch
 
 static bool waits_on(const struct ca_tasks *tasks, const struct ca_task *task, uint64_t address)
 {
-    if (task->wait == CA_NONE || !address)
+    struct ca_wait room;
+    const struct ca_wait *wait = address ? ca_tasks_wait(tasks, task, &room) : NULL;
+    if (!wait)
         return false;
-    const struct ca_wait *wait = &tasks->waits.data[task->wait];
     if (wait->has_address && wait->channel.address == address)
         return true;
     for (uint32_t i = 0; i < wait->case_count; i++)
-        if (tasks->cases.data[wait->first_case + i].address == address)
+        if (ca_waits_case(&tasks->waits, wait->first_case + i).address == address)
             return true;
     return false;
 }
@@ -331,13 +335,14 @@ struct ca_error *ca_session_others(struct ca_session *session, size_t i, const s
     const struct ca_tasks *tasks = &session->tasks;
     const struct ca_task *task = task_at(session, i);
     session->others.len = 0;
-    for (size_t t = 0; task->wait != CA_NONE && t < tasks->list.len; t++) {
-        const struct ca_wait *wait = &tasks->waits.data[task->wait];
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(tasks, task, &room);
+    for (size_t t = 0; wait && t < tasks->list.len; t++) {
         bool same = t != i && wait->has_address &&
                     waits_on(tasks, task_at(session, t), wait->channel.address);
         for (uint32_t c = 0; t != i && !same && c < wait->case_count; c++)
             same = waits_on(tasks, task_at(session, t),
-                            tasks->cases.data[wait->first_case + c].address);
+                            ca_waits_case(&tasks->waits, wait->first_case + c).address);
         if (same && !ca_vec_push(&session->others, t))
             return &ca_error_nomem;
     }

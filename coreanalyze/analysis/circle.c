@@ -25,15 +25,11 @@ static void tell(struct telling *t, const char *kind, const char *text, uint64_t
                                                    .task = task};
 }
 
-static const struct ca_wait *wait_of(const struct ca_tasks *tasks, uint32_t task)
-{
-    uint32_t wait = tasks->list.data[task].wait;
-    return wait == CA_NONE ? NULL : &tasks->waits.data[wait];
-}
-
 uint32_t ca_circle_owner(const struct ca_tasks *tasks, uint32_t task)
 {
-    const struct ca_wait *wait = task == CA_NONE ? NULL : wait_of(tasks, task);
+    struct ca_wait room;
+    const struct ca_wait *wait =
+        task == CA_NONE ? NULL : ca_tasks_wait(tasks, &tasks->list.data[task], &room);
     return wait && wait->owner < tasks->list.len ? wait->owner : CA_NONE;
 }
 
@@ -67,7 +63,8 @@ size_t ca_circle_evidence(struct ca_tasks *tasks, uint32_t task,
     uint32_t path[STEPS];
     const char *end = "and so on: the circle is longer than what is shown";
     for (size_t i = 0; i < STEPS; i++) {
-        const struct ca_wait *wait = wait_of(tasks, task);
+        struct ca_wait room;
+        const struct ca_wait *wait = ca_tasks_wait(tasks, &tasks->list.data[task], &room);
         if (!wait || wait->owner >= tasks->list.len) {
             end = "who holds it is leaked";
             break;

@@ -21,11 +21,14 @@ struct deadlock {
 static uint32_t owner_of(const struct deadlock *deadlock, uint32_t index)
 {
     const struct ca_task *task = &deadlock->tasks->list.data[index];
-    if (task->state != CA_STATE_WAITING || task->wait == CA_NONE ||
-        task->runtime >= deadlock->count || !deadlock->runtimes[task->runtime]->owners ||
+    if (task->state != CA_STATE_WAITING || task->runtime >= deadlock->count ||
+        !deadlock->runtimes[task->runtime]->owners ||
         (task->flags & (CA_TASK_SYSTEM | CA_TASK_PROOF_ROOT)))
         return CA_NONE;
-    const struct ca_wait *wait = &deadlock->tasks->waits.data[task->wait];
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(deadlock->tasks, task, &room);
+    if (!wait)
+        return CA_NONE;
     bool owned =
         wait->kind == CA_WAIT_MUTEX || wait->kind == CA_WAIT_RWMUTEX || wait->kind == CA_WAIT_JOIN;
     if (!owned || wait->ends_by_timer || wait->deadline_ns != CA_UNKNOWN ||

@@ -10,11 +10,6 @@ static const struct ca_task *first_of(const struct ca_group *group, const struct
     return &tasks->list.data[groups->members.data[group->first]];
 }
 
-static const struct ca_wait *wait_of(const struct ca_tasks *tasks, const struct ca_task *task)
-{
-    return task->wait == CA_NONE ? NULL : &tasks->waits.data[task->wait];
-}
-
 /* ---- patterns ---------------------------------------------------------------------------- */
 
 enum pattern {
@@ -74,9 +69,10 @@ static bool share_channel(const struct ca_group *group, const struct ca_tasks *t
 {
     if (group->count < 2)
         return false;
-    const struct ca_wait *a = wait_of(tasks, first_of(group, tasks, groups));
+    struct ca_wait rooms[2];
+    const struct ca_wait *a = ca_tasks_wait(tasks, first_of(group, tasks, groups), &rooms[0]);
     const struct ca_wait *b =
-        wait_of(tasks, &tasks->list.data[groups->members.data[group->first + 1]]);
+        ca_tasks_wait(tasks, &tasks->list.data[groups->members.data[group->first + 1]], &rooms[1]);
     return a && b && b->kind == CA_WAIT_CHANNEL && a->channel.address == b->channel.address;
 }
 
@@ -125,7 +121,8 @@ static struct guess guess_lock(const struct ca_tasks *tasks, uint32_t task)
 static struct guess guess(const struct ca_group *group, const struct ca_tasks *tasks,
                           const struct ca_groups *groups, uint32_t shape)
 {
-    const struct ca_wait *wait = wait_of(tasks, first_of(group, tasks, groups));
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(tasks, first_of(group, tasks, groups), &room);
     uint32_t task = (uint32_t)groups->members.data[group->first];
     if (group->rule == CA_RULE_DEEP_DEFERS)
         return (struct guess){DEFERS_IN_A_LOOP, "likely"};
@@ -238,8 +235,8 @@ static bool add_waits(struct ca_groups *groups, struct ca_group *group, struct c
     if (!add(groups, group, "waits", wait_text(&tasks->strings, wait), address, task))
         return false;
     for (uint32_t i = 0; wait->kind == CA_WAIT_SELECT && i < wait->case_count && i < 8; i++) {
-        const struct ca_case *one = &tasks->cases.data[wait->first_case + i];
-        if (!add(groups, group, "case", channel_text(&tasks->strings, one), one->address, task))
+        struct ca_case one = ca_waits_case(&tasks->waits, wait->first_case + i);
+        if (!add(groups, group, "case", channel_text(&tasks->strings, &one), one.address, task))
             return false;
     }
     if (wait->owner != CA_NONE && wait->owner < tasks->list.len)
@@ -264,7 +261,8 @@ bool ca_pattern_evidence(struct ca_groups *groups, size_t index, struct ca_tasks
 {
     struct ca_group *group = &groups->list.data[index];
     uint32_t task = (uint32_t)groups->members.data[group->first];
-    const struct ca_wait *wait = wait_of(tasks, &tasks->list.data[task]);
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(tasks, &tasks->list.data[task], &room);
     struct ca_strings *strings = &tasks->strings;
     group->first_evidence = groups->evidence.len;
     group->evidence_count = 0;

@@ -219,7 +219,8 @@ static bool trustworthy(struct ca_prover *prover)
 /* select {} in the main task is how a program says that others do the work. */
 static bool waits_on_purpose(const struct ca_tasks *tasks, const struct ca_task *task)
 {
-    return (task->flags & CA_TASK_MAIN) && tasks->waits.data[task->wait].kind == CA_WAIT_NOTHING;
+    return (task->flags & CA_TASK_MAIN) &&
+           ca_waits_get(&tasks->waits, task->wait).kind == CA_WAIT_NOTHING;
 }
 
 static void set_verdicts(struct ca_prover *prover)

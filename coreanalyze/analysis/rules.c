@@ -207,7 +207,8 @@ static bool is_own(const char *const *own, const struct ca_sites *sites, const s
 
 static void acquit(const struct ca_tasks *tasks, struct ca_task *task)
 {
-    const struct ca_wait *wait = task->wait == CA_NONE ? NULL : &tasks->waits.data[task->wait];
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(tasks, task, &room);
     bool parked = task->state == CA_STATE_WAITING &&
                   !(wait && (wait->kind == CA_WAIT_SLEEP || wait->kind == CA_WAIT_IO));
     task->verdict = parked ? CA_VERDICT_WAITING : CA_VERDICT_ACTIVE;

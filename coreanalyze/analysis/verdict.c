@@ -19,11 +19,6 @@ const char *ca_proof_name(enum ca_proof proof)
     return (size_t)proof < sizeof(names) / sizeof(names[0]) ? names[proof] : NULL;
 }
 
-static const struct ca_wait *wait_of(const struct ca_tasks *tasks, const struct ca_task *task)
-{
-    return task->wait == CA_NONE ? NULL : &tasks->waits.data[task->wait];
-}
-
 /* Waits for nothing, or for a nil channel: nothing in any program can end that. The main task may
  * have chosen to wait for ever by select {}. */
 static bool never_ends(const struct ca_task *task, const struct ca_wait *wait)
@@ -105,13 +100,15 @@ bool ca_verdict_judge(struct ca_tasks *tasks, const struct ca_sites *sites,
     for (size_t i = 0; i < tasks->list.len; i++) {
         const struct ca_task *task = &tasks->list.data[i];
         uint32_t key = ca_sites_key(sites, task);
-        if (key != CA_NONE && counts(task, wait_of(tasks, task)))
+        struct ca_wait room;
+        if (key != CA_NONE && counts(task, ca_tasks_wait(tasks, task, &room)))
             at_site[key]++;
     }
     for (size_t i = 0; i < tasks->list.len; i++) {
         struct ca_task *task = &tasks->list.data[i];
         uint32_t key = ca_sites_key(sites, task);
-        judge(task, wait_of(tasks, task), key == CA_NONE ? 0 : at_site[key], limits);
+        struct ca_wait room;
+        judge(task, ca_tasks_wait(tasks, task, &room), key == CA_NONE ? 0 : at_site[key], limits);
     }
     free(at_site);
     return true;

@@ -9,8 +9,7 @@
 void ca_tasks_deinit(struct ca_tasks *tasks)
 {
     ca_vec_deinit(&tasks->list);
-    ca_vec_deinit(&tasks->waits);
-    ca_vec_deinit(&tasks->cases);
+    ca_waits_deinit(&tasks->waits);
     ca_vec_deinit(&tasks->sites);
     ca_vec_deinit(&tasks->labels);
     ca_vec_deinit(&tasks->notes);
@@ -19,28 +18,6 @@ void ca_tasks_deinit(struct ca_tasks *tasks)
     ca_stacks_deinit(&tasks->stacks);
     ca_strings_deinit(&tasks->strings);
     ca_map_deinit(&tasks->site_index);
-}
-
-struct ca_case ca_case_unknown(uint64_t address, enum ca_direction direction)
-{
-    return (struct ca_case){.address = address,
-                            .direction = direction,
-                            .closed = -1,
-                            .capacity = CA_UNKNOWN,
-                            .length = CA_UNKNOWN,
-                            .senders = CA_UNKNOWN,
-                            .receivers = CA_UNKNOWN};
-}
-
-struct ca_wait ca_wait_unknown(enum ca_wait_kind kind)
-{
-    return (struct ca_wait){.kind = kind,
-                            .channel = ca_case_unknown(0, CA_DIRECTION_UNKNOWN),
-                            .owner = CA_NONE,
-                            .waiters = CA_UNKNOWN,
-                            .counter = CA_UNKNOWN,
-                            .fd = CA_UNKNOWN,
-                            .deadline_ns = CA_UNKNOWN};
 }
 
 uint32_t ca_tasks_site(struct ca_tasks *tasks, const struct ca_site *site)
@@ -182,9 +159,7 @@ static void renumber(struct ca_tasks *tasks, const uint32_t *place)
         tasks->labels.data[i].task = place[tasks->labels.data[i].task];
     for (size_t i = 0; i < tasks->regs.len; i++)
         tasks->regs.data[i].task = place[tasks->regs.data[i].task];
-    for (size_t i = 0; i < tasks->waits.len; i++)
-        if (tasks->waits.data[i].owner != CA_NONE)
-            tasks->waits.data[i].owner = place[tasks->waits.data[i].owner];
+    ca_waits_renumber(&tasks->waits, place);
 }
 
 static bool reorder(struct ca_tasks *tasks)

@@ -7,9 +7,8 @@
 #include "base/map.h"
 #include "base/strings.h"
 #include "coreanalyze.h"
+#include "runtimes/waits.h"
 #include "unwind/stacks.h"
-
-#define CA_NONE UINT32_MAX
 
 enum ca_state {
     CA_STATE_RUNNING,
@@ -18,48 +17,6 @@ enum ca_state {
     CA_STATE_SYSCALL,
     CA_STATE_PREEMPTED,
     CA_STATE_DEAD,
-};
-
-enum ca_wait_kind {
-    CA_WAIT_UNKNOWN, /* parked, but what for could not be told: JSON null */
-    CA_WAIT_CHANNEL,
-    CA_WAIT_SELECT,
-    CA_WAIT_MUTEX,
-    CA_WAIT_RWMUTEX,
-    CA_WAIT_WAITGROUP,
-    CA_WAIT_COND,
-    CA_WAIT_SEMAPHORE,
-    CA_WAIT_TIMER, /* a receive that only a timer ends */
-    CA_WAIT_SLEEP,
-    CA_WAIT_IO,
-    CA_WAIT_JOIN,
-    CA_WAIT_EVENT,
-    CA_WAIT_NOTHING, /* select {}, nil channels are CA_WAIT_CHANNEL with address 0 */
-};
-
-enum ca_direction {
-    CA_DIRECTION_UNKNOWN,
-    CA_DIRECTION_SEND,
-    CA_DIRECTION_RECEIVE,
-};
-
-/* One channel, or one case of a select. */
-struct ca_case {
-    uint64_t address; /* 0: nil */
-    enum ca_direction direction;
-    int closed;                                   /* -1: not known */
-    int64_t capacity, length, senders, receivers; /* CA_UNKNOWN */
-    bool timer;                                   /* a timer will end it */
-};
-
-struct ca_wait {
-    enum ca_wait_kind kind;
-    bool has_address;
-    struct ca_case channel; /* address holds the object's for every kind */
-    uint32_t first_case, case_count;
-    uint32_t owner; /* index of a task, CA_NONE; runtimes may fill it with what they know early */
-    int64_t waiters, counter, fd, deadline_ns; /* CA_UNKNOWN */
-    bool ends_by_timer;                        /* a deadline, or a case that a timer ends */
 };
 
 /* A place in the program, by text. */
@@ -142,8 +99,7 @@ struct ca_saved_regs {
 
 struct ca_tasks {
     CA_VEC(struct ca_task) list;
-    CA_VEC(struct ca_wait) waits;
-    CA_VEC(struct ca_case) cases;
+    struct ca_waits waits;
     CA_VEC(struct ca_site) sites;
     CA_VEC(struct ca_label) labels;    /* by task, ascending */
     CA_VEC(struct ca_note) notes;      /* by task, ascending after ca_tasks_sort */
@@ -156,9 +112,15 @@ struct ca_tasks {
 
 void ca_tasks_deinit(struct ca_tasks *tasks);
 
-/* A wait with everything unknown. */
-struct ca_wait ca_wait_unknown(enum ca_wait_kind kind);
-struct ca_case ca_case_unknown(uint64_t address, enum ca_direction direction);
+/* What a task waits for, in *room; NULL: nothing that is known. */
+static inline const struct ca_wait *ca_tasks_wait(const struct ca_tasks *tasks,
+                                                  const struct ca_task *task, struct ca_wait *room)
+{
+    if (task->wait == CA_NONE)
+        return NULL;
+    *room = ca_waits_get(&tasks->waits, task->wait);
+    return room;
+}
 
 /* The site's index; equal pcs share one. CA_NONE: no memory. */
 uint32_t ca_tasks_site(struct ca_tasks *tasks, const struct ca_site *site);

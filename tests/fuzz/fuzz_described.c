@@ -72,8 +72,10 @@ static void learn(const struct ca_options *options)
         const struct ca_task *task = &session->tasks.list.data[i];
         add(TASKS, task->address, TASK);
         add(STACKS, task->sp, STACK);
-        if (task->wait != CA_NONE && session->tasks.waits.data[task->wait].has_address)
-            add(OBJECTS, session->tasks.waits.data[task->wait].channel.address, OBJECT);
+        struct ca_wait room;
+        const struct ca_wait *wait = ca_tasks_wait(&session->tasks, task, &room);
+        if (wait && wait->has_address)
+            add(OBJECTS, wait->channel.address, OBJECT);
     }
     ca_session_destroy(session);
     add_variables();

@@ -138,13 +138,13 @@ static uint32_t add(struct fixture *f, uint64_t waits, uint64_t a, uint64_t b)
     struct ca_task task = {.number = f->tasks.list.len + 1,
                            .state = waits ? CA_STATE_WAITING : CA_STATE_RUNNING,
                            .verdict = waits ? CA_VERDICT_WAITING : CA_VERDICT_ACTIVE,
-                           .wait = waits ? (uint32_t)f->tasks.waits.len : CA_NONE,
+                           .wait = waits ? 0 : CA_NONE,
                            .stack = CA_STACK_NONE,
                            .created = CA_NONE,
                            .entry = CA_NONE};
     uint32_t index = (uint32_t)f->tasks.list.len;
     if (waits)
-        assert_true(ca_vec_push(&f->tasks.waits, wait));
+        assert_true(ca_waits_add(&f->tasks.waits, &wait, &task.wait));
     assert_true(ca_vec_push(&f->tasks.list, task));
     fake.waits[index] = waits;
     fake.holds[index][0] = a;
@@ -342,9 +342,10 @@ static void test_retained(void **state)
 
 static void own(struct fixture *f, uint32_t task, uint32_t owner)
 {
-    struct ca_wait *wait = &f->tasks.waits.data[f->tasks.list.data[task].wait];
-    wait->kind = CA_WAIT_MUTEX;
-    wait->owner = owner;
+    struct ca_wait wait = ca_waits_get(&f->tasks.waits, f->tasks.list.data[task].wait);
+    wait.kind = CA_WAIT_MUTEX;
+    wait.owner = owner;
+    assert_true(ca_waits_set(&f->tasks.waits, f->tasks.list.data[task].wait, &wait));
 }
 
 static void test_deadlock(void **state)
@@ -362,7 +363,9 @@ static void test_deadlock(void **state)
     own(&f, fine, running);
     own(&f, timed, other);
     own(&f, other, timed);
-    f.tasks.waits.data[f.tasks.list.data[timed].wait].ends_by_timer = true;
+    struct ca_wait wait = ca_waits_get(&f.tasks.waits, f.tasks.list.data[timed].wait);
+    wait.ends_by_timer = true;
+    assert_true(ca_waits_set(&f.tasks.waits, f.tasks.list.data[timed].wait, &wait));
     assert_true(ca_deadlock_run(f.list, 1, &f.tasks));
     assert_true(leaked(&f, a) && leaked(&f, b) && leaked(&f, behind));
     assert_int_equal(f.tasks.list.data[a].proof, CA_PROOF_DEADLOCK);

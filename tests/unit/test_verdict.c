@@ -42,10 +42,8 @@ static uint32_t add(struct fixture *f, enum ca_state state, uint64_t pc, struct 
                            .entry = CA_NONE,
                            .created = CA_NONE,
                            .stack = ca_stacks_intern(&f->tasks.stacks, &frame, 1, CA_STACK_WHOLE)};
-    if (wait.kind != CA_WAIT_UNKNOWN) {
-        task.wait = (uint32_t)f->tasks.waits.len;
-        assert_true(ca_vec_push(&f->tasks.waits, wait));
-    }
+    if (wait.kind != CA_WAIT_UNKNOWN)
+        assert_true(ca_waits_add(&f->tasks.waits, &wait, &task.wait));
     assert_true(ca_vec_push(&f->tasks.list, task));
     return (uint32_t)f->tasks.list.len - 1;
 }

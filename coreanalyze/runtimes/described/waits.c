@@ -105,7 +105,7 @@ static bool on_case(void *arg, struct ca_source *source, const struct ca_scope *
         c.timer = given;
         g->wait->ends_by_timer = g->wait->ends_by_timer || given;
     }
-    if (!ca_vec_push(&g->tasks->cases, c)) {
+    if (!ca_waits_add_case(&g->tasks->waits, &c)) {
         g->self->nomem = true;
         return false;
     }
@@ -157,7 +157,7 @@ static void fill(struct ca_described *self, struct ca_tasks *tasks, const struct
         wait->deadline_ns = deadline_of(self, known->deadline, scope, &wait->ends_by_timer);
     if (known->cases && !wait->case_count) {
         struct gathering g = {.self = self, .tasks = tasks, .wait = wait, .known = known};
-        wait->first_case = (uint32_t)tasks->cases.len;
+        wait->first_case = ca_waits_case_count(&tasks->waits);
         ca_walk(known->cases, scope, on_case, &g);
     }
 }
@@ -189,17 +189,10 @@ static void store(struct ca_described *self, struct ca_tasks *tasks, uint32_t in
                   const struct ca_wait *wait)
 {
     struct ca_task *task = &tasks->list.data[index];
-    if (task->wait != CA_NONE) {
-        tasks->waits.data[task->wait] = *wait;
-        return;
-    }
-    if (!says_anything(wait))
-        return;
-    if (!ca_vec_push(&tasks->waits, *wait)) {
+    if (task->wait != CA_NONE
+            ? !ca_waits_set(&tasks->waits, task->wait, wait)
+            : says_anything(wait) && !ca_waits_add(&tasks->waits, wait, &task->wait))
         self->nomem = true;
-        return;
-    }
-    task->wait = (uint32_t)tasks->waits.len - 1;
 }
 
 void ca_described_wait(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
@@ -207,7 +200,7 @@ void ca_described_wait(struct ca_described *self, struct ca_tasks *tasks, uint32
 {
     struct ca_wait wait = ca_wait_unknown(CA_WAIT_UNKNOWN);
     if (tasks->list.data[index].wait != CA_NONE)
-        wait = tasks->waits.data[tasks->list.data[index].wait];
+        wait = ca_waits_get(&tasks->waits, tasks->list.data[index].wait);
     fill(self, tasks, known, scope, &wait);
     if (known->any) {
         struct gathering g = {.self = self, .tasks = tasks, .wait = &wait, .known = known};

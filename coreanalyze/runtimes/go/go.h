@@ -130,6 +130,7 @@ struct ca_go {
     CA_VEC(struct ca_go_pc_name) pc_names;
     CA_VEC(struct ca_frame) pc_frames;
     CA_VEC(struct ca_go_stack_fact) stack_facts; /* by stack */
+    struct ca_go_channel channel;                /* the last one that was read */
     CA_VEC(struct ca_go_channel) channels;
     struct ca_map channel_index; /* address -> index + 1 in channels */
     struct ca_marks seen;        /* sudog -> enum ca_direction of its queue, g -> CA_GO_SEEN_G */

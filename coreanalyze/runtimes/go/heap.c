@@ -445,10 +445,11 @@ static size_t go_waits_on(struct ca_heap *base, uint32_t index, uint64_t *object
 {
     struct ca_go_heap *heap = ca_go_heap_of(base);
     const struct ca_task *task = &heap->tasks->list.data[index];
-    const struct ca_wait *wait = &heap->tasks->waits.data[task->wait];
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(heap->tasks, task, &room);
     size_t count = 0;
     /* In a synctest bubble the runtime itself may wake it. */
-    if (ca_go_task_flags(task) & (CA_GO_TASK_BUBBLE | CA_GO_TASK_WHOLE))
+    if (ca_go_task_flags(task) & (CA_GO_TASK_BUBBLE | CA_GO_TASK_WHOLE) || !wait)
         return SIZE_MAX;
     switch (wait->kind) {
     case CA_WAIT_NOTHING:
@@ -463,9 +464,11 @@ static size_t go_waits_on(struct ca_heap *base, uint32_t index, uint64_t *object
     case CA_WAIT_SELECT:
         if (wait->case_count > cap || !is_queued(heap, task, wait->case_count))
             return SIZE_MAX;
-        for (uint32_t i = 0; i < wait->case_count; i++)
-            if (heap->tasks->cases.data[wait->first_case + i].address)
-                objects[count++] = heap->tasks->cases.data[wait->first_case + i].address;
+        for (uint32_t i = 0; i < wait->case_count; i++) {
+            struct ca_case one = ca_waits_case(&heap->tasks->waits, wait->first_case + i);
+            if (one.address)
+                objects[count++] = one.address;
+        }
         return count;
     case CA_WAIT_MUTEX:
     case CA_WAIT_RWMUTEX:

@@ -374,7 +374,8 @@ void ca_go_heap_task_roots(struct ca_heap *base, uint32_t task, const struct ca_
                         .root = {.kind = CA_ROOT_STACK, .frame = CA_NONE}};
     scan_record(heap, &scan, at->address);
     scan_stack(heap, task, &scan);
-    const struct ca_wait *wait = at->wait == CA_NONE ? NULL : &heap->tasks->waits.data[at->wait];
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(heap->tasks, at, &room);
     if (wait && wait->has_address && wait->channel.address) {
         put(&scan, at->address, wait->channel.address, CA_NONE, false);
         flush(&scan);

@@ -306,10 +306,12 @@ static void look_at(struct holders *holders, uint32_t index)
 static uint8_t sync_of(const struct holders *holders, const struct ca_task *task)
 {
     if (task->runtime != holders->go->runtime.index || task->wait == CA_NONE ||
-        task->state != CA_STATE_WAITING || task->stack >= holders->go->stack_facts.len ||
-        !holders->tasks->waits.data[task->wait].has_address)
+        task->state != CA_STATE_WAITING || task->stack >= holders->go->stack_facts.len)
         return CA_GO_SYNC_NONE;
-    return holders->go->stack_facts.data[task->stack].sync;
+    uint8_t sync = holders->go->stack_facts.data[task->stack].sync;
+    return sync != CA_GO_SYNC_NONE && ca_waits_get(&holders->tasks->waits, task->wait).has_address
+               ? sync
+               : CA_GO_SYNC_NONE;
 }
 
 static uint32_t find(const struct ca_map *map, uint64_t lock)
@@ -344,8 +346,8 @@ static bool any_waits(struct holders *holders)
         uint8_t sync = sync_of(holders, task);
         any |= sync >= CA_GO_SYNC_MUTEX && sync <= CA_GO_SYNC_RW_MUTEX;
         if (sync == CA_GO_SYNC_RW_WRITE)
-            put(holders, &holders->claimers, holders->tasks->waits.data[task->wait].channel.address,
-                (uint32_t)i);
+            put(holders, &holders->claimers,
+                ca_waits_get(&holders->tasks->waits, task->wait).channel.address, (uint32_t)i);
     }
     return any;
 }
@@ -360,10 +362,15 @@ static void run(struct holders *holders)
         look_at(holders, (uint32_t)i);
     for (size_t i = 0; i < tasks->list.len; i++) {
         uint8_t sync = sync_of(holders, &tasks->list.data[i]);
-        if (sync != CA_GO_SYNC_NONE) {
-            struct ca_wait *wait = &tasks->waits.data[tasks->list.data[i].wait];
-            wait->owner = holder_of(holders, sync, wait->channel.address);
-        }
+        if (sync == CA_GO_SYNC_NONE)
+            continue;
+        struct ca_wait wait = ca_waits_get(&tasks->waits, tasks->list.data[i].wait);
+        uint32_t owner = holder_of(holders, sync, wait.channel.address);
+        if (owner == wait.owner)
+            continue;
+        wait.owner = owner;
+        if (!ca_waits_set(&tasks->waits, tasks->list.data[i].wait, &wait))
+            holders->failed = true;
     }
 }
 

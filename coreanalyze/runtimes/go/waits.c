@@ -146,12 +146,13 @@ static bool fill_select(struct ca_go *go, struct ca_tasks *tasks, const struct c
     const uint64_t *sudogs = ca_go_task_sudogs(go, task, &count);
     int64_t soonest = CA_UNKNOWN;
     *wait = ca_wait_unknown(CA_WAIT_SELECT);
-    wait->first_case = (uint32_t)tasks->cases.len;
+    wait->first_case = ca_waits_case_count(&tasks->waits);
     for (size_t i = 0; i < count; i++) {
         struct ca_case one;
         int64_t when;
         bool found;
-        if (!read_case(go, sudogs[i], &one, &when, &found) || !ca_vec_push(&tasks->cases, one))
+        if (!read_case(go, sudogs[i], &one, &when, &found) ||
+            !ca_waits_add_case(&tasks->waits, &one))
             return false;
         wait->case_count++;
         if (when != CA_UNKNOWN && (soonest == CA_UNKNOWN || when < soonest))
@@ -229,30 +230,20 @@ static bool fill(struct ca_go *go, struct ca_tasks *tasks, const struct ca_task 
     return true;
 }
 
-static bool same_wait(const struct ca_tasks *tasks, const struct ca_wait *known,
-                      const struct ca_wait *wait)
-{
-    struct ca_wait moved = *wait;
-    moved.first_case = known->first_case;
-    return !memcmp(known, &moved, sizeof(moved)) &&
-           (!wait->case_count ||
-            !memcmp(tasks->cases.data + known->first_case, tasks->cases.data + wait->first_case,
-                    wait->case_count * sizeof(struct ca_case)));
-}
-
 /* Thousands wait for the same channels in the same way: they share one entry, and its cases. */
 static bool share(struct ca_go *go, struct ca_tasks *tasks, struct ca_task *task,
                   const struct ca_wait *wait)
 {
     uint32_t *last = &go->stack_facts.data[task->stack].last_wait;
-    if (!*last || !same_wait(tasks, &tasks->waits.data[*last - 1], wait)) {
-        if (!ca_vec_push(&tasks->waits, *wait))
-            return false;
-        *last = (uint32_t)tasks->waits.len;
-    } else if (wait->case_count) {
-        tasks->cases.len = wait->first_case;
+    if (*last && ca_waits_is(&tasks->waits, *last - 1, wait)) {
+        if (wait->case_count)
+            ca_waits_cut_cases(&tasks->waits, wait->first_case);
+        task->wait = *last - 1;
+        return true;
     }
-    task->wait = *last - 1;
+    if (!ca_waits_add(&tasks->waits, wait, &task->wait))
+        return false;
+    *last = task->wait + 1;
     return true;
 }
 
