@@ -127,14 +127,13 @@ static void hear(struct search *search, uint32_t index)
     const struct ca_region *region = &mark->heap->regions.data[node->region];
     if (!region->watched)
         return;
-    const uint64_t *head = ca_map_get(&mark->watched, region->first + node->slot);
-    for (uint32_t i = head ? (uint32_t)*head : 0; i != 0; i = mark->watches.data[i - 1].next) {
-        const struct ca_watch *watch = &mark->watches.data[i - 1];
-        if (watch->kind == CA_WATCH_TASK)
-            visit_task(search, watch->index, index);
-        else if (watch->kind == CA_WATCH_SPECIAL)
+    const struct ca_watch *watch = NULL;
+    uint64_t number = region->first + node->slot;
+    while ((watch = ca_mark_watches(mark, number, watch)))
+        if (watch->is_special)
             visit_special(search, &mark->heap->specials.data[watch->index], index);
-    }
+        else
+            visit_task(search, watch->index, index);
 }
 
 static void expand(struct search *search, uint32_t index)

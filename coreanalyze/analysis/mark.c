@@ -7,6 +7,7 @@ enum {
     ROOM = 64,        /* what scan needs at least */
     AHEAD = 24,       /* objects whose bytes are asked for before they are scanned */
     LARGE = 64 << 10, /* bytes: larger objects are scanned in parts */
+    BUCKETS_LEAST = 1024,
 };
 
 #define CHUNK_SHIFT (CA_PAGE_SHIFT + CA_PAGES_SHIFT)
@@ -142,20 +143,56 @@ bool ca_mark_reached(const struct ca_mark *mark, uint64_t address)
 
 /* ---- watching ---------------------------------------------------------------------------- */
 
+static uint32_t *bucket_of(const struct ca_mark *mark, uint64_t number)
+{
+    return &mark->watched[ca_hash_u64(number) & (mark->buckets - 1)];
+}
+
+static void hang_in(struct ca_mark *mark, size_t i)
+{
+    uint32_t *bucket = bucket_of(mark, mark->watches.data[i].number);
+    mark->watches.data[i].next = *bucket;
+    *bucket = (uint32_t)i + 1;
+}
+
+static bool add_watch(struct ca_mark *mark, const struct ca_watch *watch)
+{
+    if (mark->watches.len >= UINT32_MAX - 1 || !ca_vec_push(&mark->watches, *watch))
+        return false;
+    if (mark->watches.len <= mark->buckets) {
+        hang_in(mark, mark->watches.len - 1);
+        return true;
+    }
+    size_t buckets = mark->buckets ? mark->buckets * 2 : BUCKETS_LEAST;
+    free(mark->watched);
+    mark->watched = calloc(buckets, sizeof(*mark->watched));
+    mark->buckets = mark->watched ? buckets : 0;
+    for (size_t i = 0; mark->watched && i < mark->watches.len; i++)
+        hang_in(mark, i);
+    return mark->watched != NULL;
+}
+
 bool ca_mark_watch(struct ca_mark *mark, uint64_t address, enum ca_watch_kind kind, uint32_t index)
 {
     struct ca_place place;
     if (!ca_mark_find(mark, address, &place))
         return false;
-    uint64_t *head = ca_map_put(&mark->watched, ca_mark_number(mark, &place), NULL);
-    if (!head || !ca_vec_push(&mark->watches,
-                              (struct ca_watch){.kind = kind, .index = index, .next = *head})) {
+    struct ca_watch watch = {.number = ca_mark_number(mark, &place),
+                             .is_special = kind == CA_WATCH_SPECIAL,
+                             .index = index & INT32_MAX};
+    if (!add_watch(mark, &watch))
         mark->failed = true;
-        return true;
-    }
-    *head = mark->watches.len;
     mark->heap->regions.data[place.region].watched = true;
     return true;
+}
+
+const struct ca_watch *ca_mark_watches(const struct ca_mark *mark, uint64_t number,
+                                       const struct ca_watch *last)
+{
+    uint32_t i = last ? last->next : mark->buckets ? *bucket_of(mark, number) : 0;
+    while (i != 0 && mark->watches.data[i - 1].number != number)
+        i = mark->watches.data[i - 1].next;
+    return i ? &mark->watches.data[i - 1] : NULL;
 }
 
 void ca_mark_opaque(struct ca_mark *mark, uint64_t address)
@@ -173,13 +210,11 @@ static bool tell(struct ca_mark *mark, uint64_t number)
 {
     if (ca_mark_bit(mark->opaque, number))
         return true;
-    const uint64_t *head = ca_map_get(&mark->watched, number);
-    for (uint32_t i = head ? *head : 0; i != 0; i = mark->watches.data[i - 1].next) {
-        const struct ca_watch *watch = &mark->watches.data[i - 1];
-        if (!(watch->kind == CA_WATCH_TASK ? ca_vec_push(&mark->tasks, watch->index)
-                                           : ca_vec_push(&mark->specials, watch->index)))
+    const struct ca_watch *watch = NULL;
+    while ((watch = ca_mark_watches(mark, number, watch)))
+        if (!(watch->is_special ? ca_vec_push(&mark->specials, watch->index)
+                                : ca_vec_push(&mark->tasks, watch->index)))
             mark->failed = true;
-    }
     return false;
 }
 
@@ -494,7 +529,7 @@ void ca_mark_deinit(struct ca_mark *mark)
     free(mark->pages.direct);
     free(mark->bits);
     free(mark->opaque);
-    ca_map_deinit(&mark->watched);
+    free(mark->watched);
     ca_vec_deinit(&mark->watches);
     ca_vec_deinit(&mark->work);
     ca_vec_deinit(&mark->parts);

@@ -32,8 +32,9 @@ enum ca_watch_kind {
     CA_WATCH_SPECIAL,
 };
 struct ca_watch {
-    uint32_t kind, index;
-    uint32_t next; /* + 1 */
+    uint64_t number; /* of the slot */
+    uint32_t is_special : 1, index : 31;
+    uint32_t next; /* of those in the same bucket, the newest first; + 1 */
 };
 
 struct ca_work {
@@ -48,9 +49,10 @@ struct ca_mark {
     struct ca_heap *heap;
     struct ca_pages pages;
     uint64_t *bits;
-    uint64_t *opaque;      /* a bit per slot: left alone when it is reached */
-    struct ca_map watched; /* slot number -> watch + 1 */
+    uint64_t *opaque; /* a bit per slot: left alone when it is reached */
     CA_VEC(struct ca_watch) watches;
+    uint32_t *watched; /* by the low bits of the slot number's hash: watch + 1 */
+    size_t buckets;    /* a power of two */
     CA_VEC(struct ca_work) work;
     CA_VEC(struct ca_part) parts; /* of objects so large that they are scanned piecemeal */
     CA_VEC(uint32_t) tasks;       /* woken, in the order in which they were */
@@ -84,6 +86,10 @@ static inline bool ca_mark_bit(const uint64_t *bits, uint64_t number)
 
 /* Tells when the object at address is reached. False: address is in no object. */
 bool ca_mark_watch(struct ca_mark *mark, uint64_t address, enum ca_watch_kind kind, uint32_t index);
+
+/* The watches of one slot, the newest first: last NULL begins; NULL: no more. */
+const struct ca_watch *ca_mark_watches(const struct ca_mark *mark, uint64_t number,
+                                       const struct ca_watch *last);
 
 /* Leaves the object at address alone, whoever reaches it. */
 void ca_mark_opaque(struct ca_mark *mark, uint64_t address);

@@ -41,13 +41,13 @@ static struct ca_error *watch_all(struct ca_prover *prover)
     uint64_t *objects = malloc(WAITS_MAX * sizeof(*objects));
     if (!objects)
         return &ca_error_nomem;
+    for (size_t i = 0; i < prover->heap->opaque.len; i++)
+        ca_mark_opaque(&prover->mark, prover->heap->opaque.data[i]);
+    ca_vec_deinit(&prover->heap->opaque); /* a bit for each is enough from here on */
     for (size_t i = 0; i < prover->tasks->list.len; i++)
         if (prover->tasks->list.data[i].runtime == prover->heap->runtime->index)
             watch_task(prover, (uint32_t)i, objects);
     free(objects);
-    for (size_t i = 0; i < prover->heap->opaque.len; i++)
-        ca_mark_opaque(&prover->mark, prover->heap->opaque.data[i]);
-    ca_vec_deinit(&prover->heap->opaque); /* a bit for each is enough from here on */
     for (size_t i = 0; i < prover->heap->specials.len; i++)
         ca_mark_watch(&prover->mark, prover->heap->specials.data[i].object, CA_WATCH_SPECIAL,
                       (uint32_t)i);

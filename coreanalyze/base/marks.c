@@ -5,7 +5,9 @@
 void ca_marks_deinit(struct ca_marks *marks)
 {
     ca_map_deinit(&marks->index);
-    ca_vec_deinit(&marks->pages);
+    for (size_t i = 0; i < marks->blocks.len; i++)
+        free(marks->blocks.data[i]);
+    ca_vec_deinit(&marks->blocks);
     memset(marks, 0, sizeof(*marks));
 }
 
@@ -21,23 +23,32 @@ static size_t find(struct ca_marks *marks, uint64_t number)
     return marks->last = (size_t)*slot;
 }
 
+static bool add_block(struct ca_marks *marks)
+{
+    struct ca_marks_page *block = calloc(CA_MARKS_BLOCK, sizeof(*block));
+    if (block && ca_vec_push(&marks->blocks, block))
+        return true;
+    free(block);
+    return false;
+}
+
 static size_t add(struct ca_marks *marks, uint64_t number)
 {
-    if (!ca_vec_reserve(&marks->pages, 1))
+    if (marks->pages == marks->blocks.len * CA_MARKS_BLOCK && !add_block(marks))
         return 0;
     uint64_t *slot = ca_map_put(&marks->index, number, NULL);
     if (!slot)
         return 0;
-    memset(&marks->pages.data[marks->pages.len++], 0, sizeof(struct ca_marks_page));
-    *slot = marks->pages.len;
+    *slot = ++marks->pages;
     marks->last_number = number;
-    return marks->last = marks->pages.len;
+    return marks->last = marks->pages;
 }
 
 /* What a byte says of an address: its value, and where in the unit it is. */
 static uint8_t *byte_of(struct ca_marks *marks, size_t place, uint64_t address)
 {
-    return &marks->pages.data[place - 1].bytes[address % CA_MARKS_PAGE / CA_MARKS_UNIT];
+    struct ca_marks_page *block = marks->blocks.data[(place - 1) / CA_MARKS_BLOCK];
+    return &block[(place - 1) % CA_MARKS_BLOCK].bytes[address % CA_MARKS_PAGE / CA_MARKS_UNIT];
 }
 
 static uint8_t pack(uint64_t address, unsigned value)

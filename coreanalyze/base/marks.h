@@ -17,9 +17,13 @@ struct ca_marks_page {
     uint8_t bytes[CA_MARKS_PAGE / CA_MARKS_UNIT];
 };
 
+/* Pages are allocated so many at a time, and never moved. */
+enum { CA_MARKS_BLOCK = 64 };
+
 struct ca_marks {
-    struct ca_map index; /* page number -> place in pages + 1 */
-    CA_VEC(struct ca_marks_page) pages;
+    struct ca_map index; /* page number -> place + 1, counted through all blocks */
+    CA_VEC(struct ca_marks_page *) blocks;
+    size_t pages;
     uint64_t last_number; /* the page used last */
     size_t last;          /* its place + 1; 0: none yet */
 };
