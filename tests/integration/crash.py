@@ -32,7 +32,8 @@ def run(binary, arguments=(), folder=".", env=None, timeout=120, writer=None):
     even where the kernel would write one."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    env = dict(os.environ, GOTRACEBACK="crash", **(env or {}))
+    env = {**os.environ, "GOTRACEBACK": "crash", **(env or {})}
+
     def again():
         return run(binary, arguments, folder / "again", env, timeout, writer)
 

@@ -151,7 +151,9 @@ def test_lldb(sample, tmp_path):
             one.do("up")
         assert "answer = 0x" in one.do("frame variable")
         assert "value (int) = 42" in one.do(f"leaks locals {task}")
-        assert "account_end" in one.do("thread select 1")
+        one.enter("thread select 1")  # lldb 19 says where it is after its next prompt
+        one.wait("account_end")
+        one.ready()
         back = one.do("bt")
         assert "account_end" in back and "`work(" not in back
 
