@@ -4,6 +4,7 @@ Cores are read by the engine itself; see leaks.py.
 """
 
 import os
+import re
 
 import lldb
 
@@ -103,7 +104,7 @@ class Adapter(coreanalyze.Adapter):
     def mappings(self):
         if self.local is not None:
             return self.local.mappings()
-        return list(self._regions()) or list(self._sections())
+        return list(self._regions()) or self._of_gdbserver() or list(self._sections())
 
     def _regions(self):
         regions, region = self.process.GetMemoryRegions(), lldb.SBMemoryRegionInfo()
@@ -130,6 +131,17 @@ class Adapter(coreanalyze.Adapter):
         load = section.GetLoadAddress(self.process.GetTarget())
         return max(0, section.GetFileOffset() - (load - address))
 
+    def _of_gdbserver(self):
+        """gdbserver tells no regions, and through it lldb finds no libraries; but it reads files,
+        as gdb has it do."""
+        if self.process.GetPluginName() != "gdb-remote":
+            return []
+        text = _remote_file(self.process, f"/proc/{self.pid}/maps")
+        try:
+            return leaks_target.parse_maps(text.splitlines())
+        except (ValueError, IndexError):
+            return []
+
     def _sections(self):
         target = self.process.GetTarget()
         for i in range(target.GetNumModules()):
@@ -141,6 +153,35 @@ class Adapter(coreanalyze.Adapter):
                     yield coreanalyze.Mapping(start, start + section.GetByteSize(),
                                               section.GetFileOffset(), section.GetPermissions(),
                                               file_of(module.GetFileSpec()))
+
+
+_MAPS_MAX = 64 << 20
+
+
+def _packet(process, text):
+    """What a stub answers to a packet of gdb's protocol; it must be one that only reads."""
+    debugger, result = process.GetTarget().GetDebugger(), lldb.SBCommandReturnObject()
+    debugger.GetCommandInterpreter().HandleCommand(f"process plugin packet send {text}", result)
+    return (result.GetOutput() or "").partition("response: ")[2].removesuffix("\n")
+
+
+def _remote_file(process, path):
+    """A file of the machine that a stub runs on, as far as it can be read (gdb's manual, Host I/O
+    Packets)."""
+    opened = re.match(r"F([0-9a-f]+)$", _packet(process, f"vFile:open:{path.encode().hex()},0,0"))
+    found, size = [], 0
+    while opened and size < _MAPS_MAX:
+        answer = _packet(process, f"vFile:pread:{opened[1]},3000,{size:x}")
+        read = re.match(r"F([0-9a-f]+);", answer)
+        if not read or not int(read[1], 16):
+            break
+        size += int(read[1], 16)
+        # Some bytes cannot be in a packet as they are.
+        found.append(re.sub(r"\}(.)", lambda match: chr(ord(match[1]) ^ 0x20), answer[read.end():],
+                            flags=re.S))
+    if opened:
+        _packet(process, f"vFile:close:{opened[1]}")
+    return "".join(found)
 
 
 def _vectors(frame):

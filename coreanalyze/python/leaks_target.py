@@ -65,7 +65,7 @@ class Process:
 
     def mappings(self) -> List[coreanalyze.Mapping]:
         with open(f"/proc/{self.pid}/maps", encoding="utf-8", errors="surrogateescape") as text:
-            return list(_maps(text))
+            return parse_maps(text)
 
     def name_of(self, tid: int) -> str:
         try:
@@ -82,6 +82,11 @@ _FLAGS = {"r": 4, "w": 2, "x": 1}
 def flags(text: str) -> int:
     """ELF's flags of a text like r-xp."""
     return sum(bit for letter, bit in _FLAGS.items() if letter in text)
+
+
+def parse_maps(lines: Iterable[str]) -> List[coreanalyze.Mapping]:
+    """The lines of /proc/PID/maps."""
+    return list(_maps(lines))
 
 
 def _maps(lines: Iterable[str]) -> Iterator[coreanalyze.Mapping]:

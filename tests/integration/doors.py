@@ -99,9 +99,9 @@ class Frozen:
         return self.all_by_lldb([words], setup)[0]
 
     @staticmethod
-    def all_by_lldb(calls, setup):
+    def all_by_lldb(calls, setup, after=()):
         lines = [f"leaks {' '.join(words)} --format json" for words in calls]
-        said = lldb(*setup, *lines)
+        said = lldb(*setup, *lines, *after)
         return [json_in(said, "(lldb) " + line) for line in lines]
 
     def lldb_core(self):
@@ -110,9 +110,15 @@ class Frozen:
     def lldb_attached(self):
         return [f"target create {self.binary}", f"process attach -p {self.pid}"]
 
+    def connected(self, place):
+        return [f"file {self.binary}", f"target remote {place}"]
+
+    def lldb_connected(self, place):
+        return [f"target create {self.binary}", f"gdb-remote {place}"]
+
     @contextlib.contextmanager
     def served(self):
-        """gdbserver on the process; gives the commands that connect gdb to it."""
+        """gdbserver on the process; gives the place to connect to."""
         server = subprocess.Popen(
             [GDBSERVER, "--once", "--attach", "127.0.0.1:0", str(self.pid)],
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -124,7 +130,7 @@ class Frozen:
                 break
         assert port
         try:
-            yield [f"file {self.binary}", f"target remote 127.0.0.1:{port}"]
+            yield f"127.0.0.1:{port}"
         finally:
             server.kill()
             server.wait()

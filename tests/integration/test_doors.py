@@ -1,5 +1,5 @@
-"""One stopped instant, seven ways in: the command, gdb and lldb on the core and on the process, and
-gdb through gdbserver. Always the same JSON, of every sample, with symbols and without."""
+"""One stopped instant, eight ways in: the command, gdb and lldb on the core and on the process, and
+both through gdbserver. Always the same JSON, of every sample, with symbols and without."""
 
 import pytest
 
@@ -117,12 +117,16 @@ def test_gdb_live(frozen, wanted, command_live):
     same_live(frozen.all_by_gdb(CALLS, frozen.attached()), wanted, command_live)
 
 
-def test_gdbserver(frozen, wanted):
+@pytest.mark.parametrize("door", ["gdb", "lldb"])
+def test_gdbserver(frozen, wanted, door):
     """A remote target has no clock of ours: what is not told by the program itself is null."""
-    if not doors.GDBSERVER:
-        pytest.skip("gdbserver is not installed")
-    with frozen.served() as setup:
-        found = frozen.all_by_gdb(CALLS, setup)
+    if not doors.GDBSERVER or not getattr(doors, door.upper()):
+        pytest.skip(f"gdbserver or {door} is not installed")
+    with frozen.served() as place:
+        if door == "gdb":
+            found = frozen.all_by_gdb(CALLS, frozen.connected(place))
+        else:
+            found = frozen.all_by_lldb(CALLS, frozen.lldb_connected(place), ["process detach"])
     assert without_target(found) == without_target(wanted)
     # The program's own idea of now, where it has one, is as good as a core's.
     of_go = found[0]["runtimes"][0]["name"] == "go"
