@@ -52,9 +52,11 @@ chosen = Chosen()
 shared.COMMANDS["select"] = shared.COMMANDS["select"]._replace(text="""\
 Show a parked task as a thread of its own, selected: `bt`, `up`, `frame variable`.
 Nothing of the target is written. `continue` or `leaks select` alone put everything back. Of a task
-that runs, its thread is selected. lldb cannot: step a task (`step`, `next`, `finish` let the whole
-program run on; `leaks select` alone first), show variables of Go, follow every stack of Go, and of
-C some; `leaks bt` and `leaks locals` do.
+that runs, its thread is selected.
+lldb cannot: step a task (`step`, `next`, `finish` let the whole program run on; `leaks select` alone
+first); show variables of Go (`leaks locals` does); follow every stack. It loses frames in Go, and,
+before lldb 21, in programs where the compiler has split functions in two (gcc does with -O2): of
+their threads as well as of their tasks. Where that is so, a line says it; `leaks bt` has all frames.
 
 Example: the stack of task pth:3
   leaks select pth:3
@@ -109,8 +111,26 @@ class Commands(shared.Commands):
         if not words:
             self._show({})
             return
-        self._go_to(self._choose(words[:1])[0])
+        tid = self._choose(words[:1])[0]
+        self._go_to(tid)
         self.host.execute("frame info")
+        if tid >= _FIRST_TID:
+            self._say_what_is_lost(words[0])
+
+    def _say_what_is_lost(self, id):
+        """lldb 19 takes a function whose cold part lies elsewhere for all that lies between, and has
+        then no unwind information for the functions there (llvm/llvm-project, pull request 133072)."""
+        session, thread = self.session(), self.host.process().GetSelectedThread()
+        ours = {frame.sp for frame in session.frames(session.find(id))}
+        # Inlined calls are frames as well. A stack that lldb does not get out of has no end.
+        left, at = len(ours) * 16 + 64, 0
+        lost = set(ours)
+        while lost and at < left and (frame := thread.GetFrameAtIndex(at)).IsValid():
+            lost.discard(frame.GetSP())
+            at += 1
+        if lost:
+            self.host.write(f"lldb's own `bt` leaves out {len(lost)} of its {len(ours)} frames; "
+                            f"`leaks bt {id}` has them all.\n")
 
     def threads(self, words):
         if not words:

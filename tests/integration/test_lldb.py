@@ -1,5 +1,6 @@
 """The leaks commands in lldb: tasks as threads, variables, help, messages."""
 
+import platform
 import re
 
 import pytest
@@ -99,6 +100,94 @@ def test_go(go, live):
         key = re.search(r"^key \(\w+\) = (\d+)$", said, re.M)
         assert key and int(key[1]) % 5 == 0 and int(key[1]) < 60
     assert f"task {id}" not in said.rsplit("(lldb) bt", 1)[1]
+
+
+# ---- whole stacks of C -------------------------------------------------------------------------
+
+# Before version 21 lldb takes a function that gcc has split, its cold part elsewhere, for all that
+# lies between the two, and loses or repeats frames: llvm/llvm-project, pull requests 133072, 137006.
+SPLITS = int((re.findall(r"version (\d+)", doors.run([doors.LLDB, "--version"]).stdout) or [0])[0]) < 21 \
+    if doors.LLDB else False
+WHOLE = "-fno-reorder-blocks-and-partition"
+
+SPLIT_FUNCTION = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+volatile long sink;
+__attribute__((noinline, cold)) void failed(long a) { fprintf(stderr, "%ld", a); }
+__attribute__((noinline)) long inner(long a) { puts("ready"); fflush(stdout); pause(); return a; }
+__attribute__((noinline)) long outer(long a)
+{
+    long found = inner(a + 1);
+    if (sink == 42) {
+        failed(a);
+        exit(3);
+    }
+    return found + sink;
+}
+int main(int argc, char **argv) { (void)argv; return (int)(outer(argc) + sink); }
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="on arm64 lldb has frame pointers")
+@pytest.mark.parametrize("flag", ["-freorder-blocks-and-partition", WHOLE])
+def test_lldb_itself_does_not_follow_split_functions(flag, tmp_path):
+    """Without anything of ours: a thread that waits. gdb shows it whole, so its core is right."""
+    source, binary = tmp_path / "split.c", tmp_path / "split"
+    source.write_text(SPLIT_FUNCTION)
+    doors.subprocess.run(["gcc", "-O2", "-g", flag, "-o", binary, source], check=True)
+    cold = "outer.cold" in doors.run(["nm", binary]).stdout
+    assert cold == (flag != WHOLE)
+    wanted = ["inner", "outer", "main"]
+    with doors.frozen(binary, [], tmp_path / "run") as found:
+        by_gdb = doors.run([doors.GDB, "-nx", "-batch", "-ex", "bt", binary, found.core]).stdout
+        assert re.findall(r"^#\d+ +(?:0x\w+ in )?(\w+) \(.* at .*split.c", by_gdb, re.M) == wanted
+        by_lldb = doors.run([doors.LLDB, "-x", "-b", "-o", f"target create {binary} -c {found.core}",
+                             "-o", "bt"]).stdout
+    shown = re.findall(r"split`(\w+)\(", by_lldb)
+    assert (shown != wanted) == (cold and SPLITS), by_lldb
+
+
+def unsplit(name):
+    """A sample whose functions are in one piece."""
+    out = doors.ROOT / "build" / "samples-unsplit"
+    csamples.make()
+    doors.subprocess.run(
+        ["make", "-s", f"SAMPLE_OUT={out.relative_to(doors.ROOT)}", "SAMPLE_CFLAGS=-std=gnu11 -O2 "
+         f"-g -I. -Isamples/c {WHOLE}", str((out / name).relative_to(doors.ROOT))],
+        cwd=doors.ROOT, check=True)
+    return out / name
+
+
+@pytest.mark.parametrize("name", ["c/forgotten_sender", "c/join_forever", "state-threads/server",
+                                  "pth/server"])
+@pytest.mark.parametrize("split", [False, True], ids=["unsplit", "split"])
+def test_frames_of_c(name, split, full, tmp_path):
+    """lldb's own `bt` shows what `leaks bt` shows, and where it does not, we say so."""
+    if not csamples.available(name.split("/")[0]):
+        pytest.skip(f"the library of {name} is not installed")
+    if name not in ("c/forgotten_sender", "pth/server") and not full:
+        pytest.skip("the everyday ones are c/forgotten_sender and pth/server")
+    csamples.make()
+    binary = csamples.OUT / name if split else unsplit(name)
+    with doors.frozen(binary, ["leak"], tmp_path) as found:
+        stacks = {}
+        for task in found.by_command(["tasks"], False)["tasks"]:
+            if task["state"] == "waiting" and task["frames"]:
+                stacks.setdefault(tuple(f["pc"] for f in task["frames"]), task["id"])
+        lines = [word for id in stacks.values() for word in (f"leaks select {id}", "bt")]
+        # An attached process goes on when lldb goes: last.
+        for setup in (found.lldb_core(), found.lldb_attached()):
+            said = doors.lldb(*setup, *lines).split("(lldb) leaks select ")[1:]
+            assert len(said) == len(stacks)
+            for (pcs, id), text in zip(stacks.items(), said):
+                shown = re.findall(r"frame #\d+: 0x([0-9a-f]+)", text.split("(lldb) bt")[1])
+                # An inlined call has the address of the frame that it is in.
+                same = list(dict.fromkeys(int(pc, 16) for pc in shown)) == \
+                    list(dict.fromkeys(int(pc, 16) for pc in pcs))
+                assert ("leaves out" not in text) == same, text
+                assert same or (split and SPLITS), text
 
 
 def test_registers_and_memory_stay(parked):
