@@ -48,9 +48,11 @@ static struct ca_error *watch_all(struct ca_prover *prover)
         if (prover->tasks->list.data[i].runtime == prover->heap->runtime->index)
             watch_task(prover, (uint32_t)i, objects);
     free(objects);
-    for (size_t i = 0; i < prover->heap->specials.len; i++)
-        ca_mark_watch(&prover->mark, prover->heap->specials.data[i].object, CA_WATCH_SPECIAL,
-                      (uint32_t)i);
+    for (size_t i = 0; i < prover->heap->specials.len; i++) {
+        uint64_t object = prover->heap->specials.data[i].object;
+        if (!ca_mark_watch(&prover->mark, object, CA_WATCH_SPECIAL, (uint32_t)i))
+            ca_mark_values(&prover->mark, &object, 1, true); /* of what is free: damage */
+    }
     return prover->mark.failed ? &ca_error_nomem : NULL;
 }
 
@@ -80,7 +82,7 @@ static void mark_task(struct ca_prover *prover, uint32_t task)
 
 static void mark_special(struct ca_prover *prover, const struct ca_special *special)
 {
-    ca_mark_values(&prover->mark, special->values, 3, false);
+    ca_mark_values(&prover->mark, special->values, 3, true);
 }
 
 /* Marks until nobody wakes any more. */
@@ -133,6 +135,19 @@ static bool some_special_is_lost(const struct ca_prover *prover)
     return false;
 }
 
+/* Nothing but words that may be stale keeps these objects: what hangs on them may run. */
+static void find_doomed(struct ca_prover *prover)
+{
+    const struct ca_mark *mark = &prover->mark;
+    for (size_t i = 0; i < prover->heap->specials.len; i++) {
+        struct ca_special *special = &prover->heap->specials.data[i];
+        struct ca_place place;
+        special->doomed = special->kind != CA_SPECIAL_WEAK &&
+                          ca_mark_find(mark, special->object, &place) &&
+                          !ca_mark_bit(prover->all, ca_mark_number(mark, &place));
+    }
+}
+
 /* Goes on marking from the leaked tasks, in a copy: what an ordinary collection keeps. Finalizers
  * are its roots (with all that the object reaches), whatever becomes of the object. */
 static struct ca_error *mark_the_rest(struct ca_prover *prover)
@@ -140,6 +155,7 @@ static struct ca_error *mark_the_rest(struct ca_prover *prover)
     struct ca_mark *mark = &prover->mark;
     size_t size = (prover->heap->slots / 64 + 1) * sizeof(uint64_t);
     uint64_t *live = mark->bits, marked = mark->marked;
+    bool doubting = mark->doubting;
     if (!prover->all && !(prover->all = malloc(size)))
         return &ca_error_nomem;
     /* The tasks' own records never come back: they count as live. */
@@ -149,6 +165,7 @@ static struct ca_error *mark_the_rest(struct ca_prover *prover)
     memcpy(prover->all, live, size);
     mark->bits = prover->all;
     mark->deaf = true;
+    mark->doubting = false;
     for (size_t i = 0; i < prover->heap->specials.len; i++) {
         const struct ca_special *special = &prover->heap->specials.data[i];
         struct ca_place place;
@@ -164,8 +181,10 @@ static struct ca_error *mark_the_rest(struct ca_prover *prover)
             mark_task(prover, (uint32_t)i);
             ca_mark_drain(mark);
         }
+    find_doomed(prover);
     if (ca_mark_doubtful(mark))
         ca_mark_drain(mark);
+    mark->doubting = doubting;
     mark->deaf = false;
     mark->bits = live;
     mark->marked = marked;
@@ -178,13 +197,11 @@ static void mark_doomed(struct ca_prover *prover)
     struct ca_mark *mark = &prover->mark;
     for (size_t i = 0; i < prover->heap->specials.len; i++) {
         const struct ca_special *special = &prover->heap->specials.data[i];
-        struct ca_place place;
-        if (special->kind == CA_SPECIAL_WEAK || !ca_mark_find(mark, special->object, &place) ||
-            ca_mark_bit(prover->all, ca_mark_number(mark, &place)))
+        if (!special->doomed)
             continue;
         mark_special(prover, special);
         if (special->kind == CA_SPECIAL_FINALIZER)
-            ca_mark_values(mark, &special->object, 1, false);
+            ca_mark_values(mark, &special->object, 1, true);
     }
 }
 

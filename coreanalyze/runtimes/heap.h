@@ -70,6 +70,7 @@ struct ca_special {
     enum ca_special_kind kind;
     uint64_t object;
     uint64_t values[3]; /* 0: none */
+    bool doomed;        /* analysis: even an ordinary collection loses object */
 };
 
 struct ca_heap_ops;

@@ -173,6 +173,41 @@ def test_marks_with_c(record, toolchain, tmp_path, full):
                         f"collections, {tally['guessed']} guesses only ours")
 
 
+# ---- in the runtime's hands --------------------------------------------------------------------
+
+HANDS = {
+    "newborn": r"runtime\.(isSystemGoroutine|casgstatus)",
+    "timer": r"runtime\.(isSystemGoroutine|casgstatus)|time\.goFunc",
+    "finalizer": r"runtime\.(addspecial|freeSpecial|queuefinalizer)",
+    "cleanup": r"runtime\.(addspecial|freeSpecial|\(\*cleanupQueue\)\.enqueue)",
+}
+
+
+@pytest.mark.parametrize("way", list(HANDS))
+def test_in_hands(coreanalyze, toolchain, way, tmp_path, full):
+    """Who waits is not lost while the only pointer to what it waits for passes through the runtime:
+    a finalizer was called lost between the sweeper's taking it and queueing it."""
+    if way == "cleanup" and toolchain.minor < 24:
+        pytest.skip("there are none")
+    binary = tmp_path / "gohands"
+    subprocess.run([str(toolchain.go), "build", "-o", str(binary), "."], check=True,
+                   cwd=ROOT / "tests" / "programs" / "gohands",
+                   env=dict(toolchain.environment(), CGO_ENABLED="0"))
+    where, stops = places(binary, HANDS[way]), 0
+    started = Started(tmp_path / "run", binary, way, GOMAXPROCS="1")
+    with started as program:
+        assert program.run_to(places(binary, rf"main\.{way}"))
+        number = started.out().split()[1]
+        while stops < (40 if full else 12) and program.run_to(where):
+            task = next((task for task in coreanalyze.json("tasks", "-p", program.pid)["tasks"]
+                         if task["id"] == number), None)
+            if task is None or task["verdict"] == "active":
+                break
+            stops += 1
+            assert task["verdict"] == "waiting", f"stop {stops}"
+    assert stops
+
+
 # ---- Go's own detector -------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ struct fake {
     uint64_t roots[8];
     size_t root_count;
     bool inexact; /* the roots only look like pointers */
+    bool stale;   /* what tasks hold only looks like pointers */
     uint64_t waits[TASKS], holds[TASKS][2];
 };
 
@@ -46,9 +47,9 @@ static struct ca_error *prepare(struct ca_runtime *runtime, struct ca_tasks *tas
     return NULL;
 }
 
-static void give(const struct ca_root_sink *sink, const uint64_t *values, size_t count)
+static void give(const struct ca_root_sink *sink, const uint64_t *values, size_t count, bool exact)
 {
-    struct ca_root root = {.kind = CA_ROOT_GLOBAL, .frame = CA_NONE, .exact = !fake.inexact};
+    struct ca_root root = {.kind = CA_ROOT_GLOBAL, .frame = CA_NONE, .exact = exact};
     for (size_t i = 0; i < count; i++)
         sink->add(sink->arg, &root, &(struct ca_word){8 * i + 8, values[i]}, 1);
 }
@@ -56,13 +57,13 @@ static void give(const struct ca_root_sink *sink, const uint64_t *values, size_t
 static void roots(struct ca_heap *heap, const struct ca_root_sink *sink)
 {
     (void)heap;
-    give(sink, fake.roots, fake.root_count);
+    give(sink, fake.roots, fake.root_count, !fake.inexact);
 }
 
 static void task_roots(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink)
 {
     (void)heap;
-    give(sink, fake.holds[task], 2);
+    give(sink, fake.holds[task], 2, !fake.stale);
 }
 
 static size_t task_objects(struct ca_heap *heap, uint32_t task, uint64_t *objects, size_t cap)
@@ -268,6 +269,36 @@ static void test_specials(void **state)
     stop(&f);
 }
 
+/* A word on a leaked task's stack that may be stale is no proof that a finalizer never runs. */
+static void test_stale_holder(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f);
+    uint32_t may_run = add(&f, at(2), at(2), at(30));
+    fake.stale = true;
+    special(CA_SPECIAL_FINALIZER, at(30), at(31));
+    fake.words[31][0] = at(2);
+    prove(&f);
+    assert_false(leaked(&f, may_run));
+    stop(&f);
+}
+
+/* What hangs on a free slot is damaged or in somebody's hands: its finalizer is not passed over. */
+static void test_special_of_free(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f);
+    uint32_t lost = add(&f, at(1), at(1), 0);
+    special(CA_SPECIAL_FINALIZER, at(SLOTS - 1), at(21));
+    fake.words[21][0] = at(1);
+    prove(&f);
+    assert_false(leaked(&f, lost));
+    assert_int_equal(f.gaps.list.len, 1);
+    stop(&f);
+}
+
 /* An exact pointer to a free slot: something is damaged, so nothing is claimed. */
 static void test_astray(void **state)
 {
@@ -376,11 +407,12 @@ static void test_deadlock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reached),  cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_opaque),   cmocka_unit_test(test_specials),
-        cmocka_unit_test(test_astray),   cmocka_unit_test(test_doubtful),
-        cmocka_unit_test(test_broken),   cmocka_unit_test(test_retained),
-        cmocka_unit_test(test_deadlock),
+        cmocka_unit_test(test_reached),         cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_opaque),          cmocka_unit_test(test_specials),
+        cmocka_unit_test(test_astray),          cmocka_unit_test(test_doubtful),
+        cmocka_unit_test(test_broken),          cmocka_unit_test(test_retained),
+        cmocka_unit_test(test_deadlock),        cmocka_unit_test(test_stale_holder),
+        cmocka_unit_test(test_special_of_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,8 +13,6 @@ enum {
     SMALL_MAX =
         512, /* larger objects carry their type; runtime/mbitmap.go minSizeForMallocHeader */
     INLINE_MARKS = 128, /* of a Green Tea page: internal/runtime/gc, spanInlineMarkBits */
-    SPECIALS_MAX = 1 << 24,
-    SPECIAL_KINDS_MAX = 15, /* 1.27 has 10 */
     BUFFER_MAX = 1 << 30,
 };
 #define SPANS_MAX (UINT64_C(1) << 28)
@@ -262,79 +260,6 @@ static bool add_span(struct ca_go_heap *heap, struct ca_map *magics, const struc
            ca_vec_push(&heap->heap.regions, region);
 }
 
-/* ---- specials ------------------------------------------------------------------------------ */
-
-struct kinds {
-    int finalizer, weak, cleanup; /* -1: this version has none */
-};
-
-/* runtime/mheap.go _KindSpecial...: told apart by which specials a version knows. */
-static struct kinds special_kinds(const struct ca_go *go)
-{
-    bool weak = go->layout.at[GO_SPECIAL_WEAK_HANDLE] != CA_LAYOUT_ABSENT;
-    bool cleanup = go->layout.at[GO_SPECIAL_CLEANUP_FN] != CA_LAYOUT_ABSENT;
-    if (go->layout.at[GO_SPECIAL_TINYBLOCK] != CA_LAYOUT_ABSENT)
-        return (struct kinds){2, 3, 7};
-    return (struct kinds){1, weak ? 2 : -1, cleanup ? 6 : -1};
-}
-
-static bool add_special(struct ca_go_heap *heap, const struct kinds *kinds, uint64_t at, int kind,
-                        uint64_t object)
-{
-    struct ca_go *go = heap->go;
-    struct ca_special special = {.object = object};
-    bool read = true;
-    if (kind == kinds->finalizer) {
-        special.kind = CA_SPECIAL_FINALIZER;
-        read = ca_go_read_u64(go, at, GO_SPECIAL_FINALIZER_FN, &special.values[0]);
-    } else if (kind == kinds->cleanup) {
-        int32_t size = go->layout.at[GO_SPECIAL_CLEANUP_SIZE];
-        special.kind = CA_SPECIAL_CLEANUP;
-        read = size >= 8 && size <= 24 &&
-               ca_target_read(heap->target, at + (uint64_t)go->layout.at[GO_SPECIAL_CLEANUP_FN],
-                              special.values, (size_t)size);
-    } else if (kind == kinds->weak) {
-        special.kind = CA_SPECIAL_WEAK;
-        special.values[0] = object;
-        read = ca_go_read_u64(go, at, GO_SPECIAL_WEAK_HANDLE, &special.object);
-    } else {
-        return true;
-    }
-    if (!read)
-        ca_go_heap_break(heap, "finalizers", at, "a record of them is not there");
-    return ca_vec_push(&heap->heap.specials, special);
-}
-
-/* The chain of one span. false: no memory. */
-static bool add_specials(struct ca_go_heap *heap, const struct span *span)
-{
-    struct ca_go *go = heap->go;
-    struct kinds kinds = special_kinds(go);
-    uint64_t at = span->specials, last = 0; /* sorted by offset, then by kind */
-    for (size_t i = 0; at && i < SPECIALS_MAX; i++) {
-        uint64_t offset = 0;
-        uint8_t kind = 0;
-        size_t width = go->layout.at[GO_SPECIAL_OFFSET_SIZE] == 2 ? 2 : 8;
-        if (!ca_target_read(heap->target, at + (uint64_t)go->layout.at[GO_SPECIAL_OFFSET], &offset,
-                            width) ||
-            !ca_target_read(heap->target, at + (uint64_t)go->layout.at[GO_SPECIAL_KIND], &kind,
-                            1) ||
-            offset >= span->pages * PAGE || kind == 0 || kind > SPECIAL_KINDS_MAX ||
-            (offset << 8 | kind) < last) {
-            ca_go_heap_break(heap, "finalizers", at, "a record of them makes no sense");
-            return true;
-        }
-        last = offset << 8 | kind;
-        if (!add_special(heap, &kinds, at, kind, span->start + offset))
-            return false;
-        if (!ca_go_read_u64(go, at, GO_SPECIAL_NEXT, &at)) {
-            ca_go_heap_break(heap, "finalizers", at, "a record of them is not there");
-            return true;
-        }
-    }
-    return true;
-}
-
 /* ---- reading all --------------------------------------------------------------------------- */
 
 static int by_start(const void *a, const void *b)
@@ -360,7 +285,9 @@ static bool read_span(struct ca_go_heap *heap, struct ca_map *magics, uint64_t a
         ca_go_heap_break(heap, "span", address, "its record makes no sense");
         return true;
     }
-    return add_span(heap, magics, &span) && (heap->weighing || add_specials(heap, &span));
+    return add_span(heap, magics, &span) &&
+           (heap->weighing ||
+            ca_go_heap_specials(heap, span.specials, span.start, span.pages * PAGE));
 }
 
 static bool read_spans(struct ca_go_heap *heap)

@@ -2,6 +2,7 @@
  *
  * hold.c        what must be here before a live target is let go
  * heap.c        spans to regions, specials, the doors
+ * heap_specials.c  finalizers, cleanups, weak handles
  * holdings.c    what parked goroutines point at, noted early
  * heap_bits.c   where the pointers of an object are, all formats from 1.19 on
  * heap_types.c  pointer masks of types
@@ -141,6 +142,14 @@ const struct ca_go_arena *ca_go_heap_arena(struct ca_go_heap *heap, uint64_t add
 size_t ca_go_heap_scan(struct ca_heap *heap, const struct ca_region *region, uint32_t slot,
                        uint64_t *from, uint64_t *values, uint32_t *offsets, size_t cap,
                        bool *exact);
+
+/* heap_specials.c */
+/* The chain that begins at `at`, of the span of size bytes at start. false: no memory. */
+bool ca_go_heap_specials(struct ca_go_heap *heap, uint64_t at, uint64_t start, uint64_t size);
+/* The sweeper takes a special out of its span's chain, and then queues what is in it: while the
+ * thread with these registers is in between, only its words know the special. */
+void ca_go_heap_special_in_hand(struct ca_go_heap *heap, const struct ca_regs *regs,
+                                const struct ca_root_sink *sink);
 
 /* heap_types.c: index + 1 in types; 0: no memory. A type that cannot be read is `broken`. */
 uint32_t ca_go_heap_type(struct ca_go_heap *heap, uint64_t address);

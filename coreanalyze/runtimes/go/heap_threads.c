@@ -248,6 +248,7 @@ void ca_go_heap_thread(struct ca_go_heap *heap, const struct ca_thread *thread,
             ca_go_heap_break(heap, "thread", 0, "its registers are not known");
             return;
         }
+        ca_go_heap_special_in_hand(heap, &regs, sink);
         enum where where = where_is(heap->go, m, sp, &low, &high);
         if (where == ELSEWHERE) {
             const struct ca_mapping *mapping = ca_target_mapping(heap->target, sp);

@@ -1,0 +1,3 @@
+module gohands
+
+go 1.19
