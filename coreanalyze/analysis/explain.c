@@ -159,6 +159,9 @@ static void run(struct search *search)
 {
     struct ca_prover *prover = search->prover;
     struct ca_root_sink sink = {.add = visit_root, .arg = search};
+    /* They are reached through globals of the runtime, which say nothing to a person. */
+    if (prover->heap->ops->timers)
+        prover->heap->ops->timers(prover->heap, &sink);
     prover->heap->ops->roots(prover->heap, &sink);
     for (size_t i = 0; i < prover->tasks->list.len && search->found == CA_NONE; i++)
         if (prover->tasks->list.data[i].runtime == prover->heap->runtime->index &&
@@ -170,79 +173,136 @@ static void run(struct search *search)
 
 /* ---- the way back ------------------------------------------------------------------------ */
 
-static struct ca_step root_step(struct search *search, const struct root *root)
+typedef CA_VEC(struct ca_hop) hops;
+
+static struct ca_hop hop_of(const struct search *search, const struct node *node)
 {
-    struct ca_prover *prover = search->prover;
-    struct ca_strings *strings = &prover->tasks->strings;
-    struct ca_edge_info info = {.offset = CA_UNKNOWN};
-    if (prover->heap->ops->describe_root)
-        prover->heap->ops->describe_root(prover->heap, strings, &root->root, root->task,
-                                         root->address, &info);
-    struct ca_step step = {.root = root->via == CA_NONE,
-                           .address = root->address,
-                           .name = info.name,
-                           .type = info.type,
-                           .function = info.function,
-                           .line = info.line,
-                           .offset = info.offset,
-                           .task = root->task};
-    if (!step.name && root->root.name)
-        step.name = ca_strings_printf(strings, "%s", root->root.name);
-    return step;
+    const struct ca_region *regions = search->prover->heap->regions.data;
+    struct ca_hop hop = {.region = &regions[node->region],
+                         .slot = node->slot,
+                         .task = CA_NONE,
+                         .offset = CA_UNKNOWN};
+    if (node->parent == CA_NONE) {
+        const struct root *root = &search->roots.data[node->from];
+        hop.root = &root->root;
+        hop.task = root->task;
+        hop.address = root->address;
+        return hop;
+    }
+    const struct node *parent = &search->nodes.data[node->parent];
+    const struct ca_region *region = &regions[parent->region];
+    hop.offset = (int64_t)node->from * 8;
+    hop.address = region->start + parent->slot * region->size + (uint64_t)hop.offset;
+    return hop;
 }
 
-static struct ca_step node_step(struct search *search, const struct node *node)
-{
-    struct ca_heap *heap = search->prover->heap;
-    const struct ca_region *region = &heap->regions.data[node->region];
-    struct ca_edge_info info = {0};
-    if (heap->ops->describe_object)
-        heap->ops->describe_object(heap, &search->prover->tasks->strings, region, node->slot,
-                                   &info);
-    return (struct ca_step){
-        .address = region->start + node->slot * region->size,
-        .name = info.name,
-        .type = info.type,
-        .offset = node->parent == CA_NONE ? CA_UNKNOWN : (int64_t)node->from * 8,
-        .task = CA_NONE,
-    };
-}
-
-static bool trace_back(struct search *search, struct ca_steps *ret)
+/* From what was found to the root, then turned round. */
+static bool collect(const struct search *search, hops *ret)
 {
     uint32_t at = search->found;
     while (at != CA_NONE) {
         const struct node *node = &search->nodes.data[at];
-        if (!ca_vec_push(&ret->list, node_step(search, node)))
+        if (!ca_vec_push(ret, hop_of(search, node)))
             return false;
-        at = node->parent;
-        if (at != CA_NONE)
-            continue;
-        const struct root *root = &search->roots.data[node->from];
-        if (!ca_vec_push(&ret->list, root_step(search, root)))
-            return false;
-        at = root->via;
+        at = node->parent == CA_NONE ? search->roots.data[node->from].via : node->parent;
     }
-    for (size_t i = 0, j = ret->list.len; i + 1 < j; i++) {
-        struct ca_step step = ret->list.data[i];
-        ret->list.data[i] = ret->list.data[--j];
-        ret->list.data[j] = step;
+    for (size_t i = 0, j = ret->len; i + 1 < j; i++) {
+        struct ca_hop hop = ret->data[i];
+        ret->data[i] = ret->data[--j];
+        ret->data[j] = hop;
     }
     return true;
 }
 
-/* What it waits for is in no object of the heap: a global, or on a stack. */
-static bool outside(struct search *search, struct ca_steps *ret)
+/* The address that it waits for in this object. */
+static uint64_t waits_in(const struct search *search, const struct ca_hop *hop)
 {
     for (size_t i = 0; i < search->target_count; i++) {
         struct ca_place place;
-        if (ca_mark_find(&search->prover->mark, search->targets[i], &place))
-            continue;
-        struct root root = {.address = search->targets[i],
-                            .root = {.kind = CA_ROOT_GLOBAL, .frame = CA_NONE},
-                            .task = CA_NONE,
-                            .via = CA_NONE};
-        return ca_vec_push(&ret->list, root_step(search, &root));
+        if (ca_mark_find(&search->prover->mark, search->targets[i], &place) &&
+            &search->prover->heap->regions.data[place.region] == hop->region &&
+            place.slot == hop->slot)
+            return search->targets[i];
+    }
+    return 0;
+}
+
+static uint64_t object_of(const struct ca_hop *hop)
+{
+    return hop->region ? hop->region->start + hop->slot * hop->region->size + hop->header : 0;
+}
+
+/* A hop is a step, a root's two: the word, and the object that it leads to. */
+static bool add_steps(const hops *list, struct ca_steps *ret)
+{
+    for (size_t i = 0; i < list->len; i++) {
+        const struct ca_hop *hop = &list->data[i];
+        struct ca_step step = {.address = hop->root ? hop->address : object_of(hop),
+                               .name = hop->name,
+                               .type = hop->type,
+                               .function = hop->function,
+                               .line = hop->line,
+                               .offset = hop->offset,
+                               .root = i == 0,
+                               .task = hop->task};
+        if (hop->root && !hop->address)
+            step.address = hop->waits;
+        if (!hop->root && !hop->type)
+            step.type = hop->object;
+        if (i > 0 && list->data[i - 1].inner) /* of an object that is not shown */
+            step.offset = CA_UNKNOWN;
+        else if (!hop->root)
+            step.offset -= list->data[i - 1].header;
+        if (!hop->inner && !ca_vec_push(&ret->list, step))
+            return false;
+        struct ca_step object = {
+            .address = object_of(hop), .type = hop->object, .offset = CA_UNKNOWN, .task = CA_NONE};
+        if (hop->root && hop->region && !ca_vec_push(&ret->list, object))
+            return false;
+        struct ca_step part = {.address = hop->waits,
+                               .name = hop->part,
+                               .type = hop->part_type,
+                               .offset = (int64_t)(hop->waits - object_of(hop)),
+                               .task = CA_NONE};
+        if (hop->part_type && !ca_vec_push(&ret->list, part))
+            return false;
+    }
+    return true;
+}
+
+static bool is_channel(const struct search *search, uint32_t task)
+{
+    const struct ca_tasks *tasks = search->prover->tasks;
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(tasks, &tasks->list.data[task], &room);
+    enum ca_wait_kind kind = wait ? wait->kind : CA_WAIT_UNKNOWN;
+    return kind == CA_WAIT_CHANNEL || kind == CA_WAIT_SELECT || kind == CA_WAIT_TIMER;
+}
+
+static bool describe(const struct search *search, uint32_t task, hops *list, struct ca_steps *ret)
+{
+    struct ca_heap *heap = search->prover->heap;
+    struct ca_hop *last = list->len ? &list->data[list->len - 1] : NULL;
+    if (!last)
+        return true;
+    if (last->region)
+        last->waits = waits_in(search, last);
+    last->channel = is_channel(search, task);
+    if (heap->ops->describe_route)
+        heap->ops->describe_route(heap, &search->prover->tasks->strings, list->data, list->len);
+    return add_steps(list, ret);
+}
+
+/* What it waits for is in no object of the heap: a global, or on a stack. */
+static bool outside(const struct search *search, hops *ret)
+{
+    static const struct ca_root global = {.kind = CA_ROOT_GLOBAL, .frame = CA_NONE, .exact = true};
+    for (size_t i = 0; i < search->target_count; i++) {
+        struct ca_place place;
+        struct ca_hop hop = {
+            .root = &global, .waits = search->targets[i], .task = CA_NONE, .offset = CA_UNKNOWN};
+        if (!ca_mark_find(&search->prover->mark, search->targets[i], &place))
+            return ca_vec_push(ret, hop);
     }
     return true;
 }
@@ -251,6 +311,7 @@ struct ca_error *ca_explain_path(struct ca_prover *prover, uint32_t task, struct
 {
     struct search search = {.prover = prover, .found = CA_NONE, .task = CA_NONE, .via = CA_NONE};
     struct ca_heap *heap = prover->heap;
+    hops list = {0};
     ret->list.len = 0;
     search.targets = malloc(TARGETS_MAX * sizeof(*search.targets));
     search.seen = calloc(heap->slots / 64 + 1, sizeof(uint64_t));
@@ -262,18 +323,19 @@ struct ca_error *ca_explain_path(struct ca_prover *prover, uint32_t task, struct
             search.target_count = 0;
     }
     if (!search.failed && search.target_count > 0) {
-        search.failed = !outside(&search, ret);
+        search.failed = !outside(&search, &list);
         /* Its own stack proves nothing. */
         search.woken[task] = 1;
-        if (ret->list.len == 0)
+        if (list.len == 0)
             run(&search);
-        if (search.found != CA_NONE && !trace_back(&search, ret))
-            search.failed = true;
+        search.failed =
+            search.failed || !collect(&search, &list) || !describe(&search, task, &list, ret);
     }
     free(search.targets);
     free(search.seen);
     free(search.woken);
     ca_vec_deinit(&search.nodes);
     ca_vec_deinit(&search.roots);
+    ca_vec_deinit(&list);
     return search.failed ? &ca_error_nomem : NULL;
 }

@@ -21,28 +21,68 @@ static void verdict(struct ca_buf *buf, const struct ca_output *output,
     ca_block_line(buf, "proof", task->proof);
 }
 
-static void path(struct ca_buf *buf, const struct ca_path_info *list, size_t count)
+enum { NAME_COLUMN = 34 };
+
+/* What all of it is about. */
+static void arrow(struct ca_buf *buf, const struct ca_task_info *task)
 {
-    for (size_t i = 0; i < count; i++) {
+    const char *direction = task->waiting_for.channel.direction;
+    bool channel = !strcmp(task->waiting_for.kind, "channel") && direction;
+    ca_buf_puts(buf, !channel                     ? "  <- waits here"
+                     : !strcmp(direction, "send") ? "  <- sends here"
+                                                  : "  <- receives here");
+}
+
+static void step(struct ca_buf *buf, const struct ca_path_info *at, bool first,
+                 const struct ca_path_info *object)
+{
+    size_t start = buf->len;
+    const char *type = at->type ? at->type : object->type;
+    uint64_t address = object->address;
+    ca_buf_puts(buf, first ? "" : "-> ");
+    ca_words_clean(buf, at->name ? at->name : "an object");
+    if (at->offset != CA_UNKNOWN && !first)
+        ca_buf_printf(buf, ", offset %" PRId64, at->offset);
+    if (at->function) {
+        ca_buf_puts(buf, at->line > 0 ? ", in " : ", which calls ");
+        ca_words_function(buf, at->function, 60);
+        if (at->line > 0)
+            ca_buf_printf(buf, ", line %" PRId64, at->line);
+    }
+    int pad = NAME_COLUMN - (int)(buf->len - start);
+    if (type || address)
+        ca_buf_printf(buf, "%*s", pad < 2 ? 2 : pad, "");
+    if (type) {
+        ca_words_clean(buf, type);
+        ca_buf_putc(buf, ' ');
+    }
+    if (address)
+        ca_buf_printf(buf, "0x%" PRIx64, address);
+}
+
+/* An object behind a named word has no name of its own: it is told in one line with the word. */
+static bool joins(const struct ca_path_info *list, size_t i, size_t count)
+{
+    return i + 1 < count && !list[i + 1].name && list[i + 1].offset == CA_UNKNOWN;
+}
+
+static void path(struct ca_buf *buf, const struct ca_task_info *task,
+                 const struct ca_explanation *why)
+{
+    for (size_t i = 0; i < why->path_count; i++) {
+        const struct ca_path_info *at = &why->path[i];
+        bool two = joins(why->path, i, why->path_count);
         ca_words_label(buf, i ? "" : "kept by");
-        ca_buf_puts(buf, i ? "-> " : "");
-        ca_words_clean(buf, list[i].name ? list[i].name : "an object");
-        if (list[i].offset != CA_UNKNOWN && i)
-            ca_buf_printf(buf, ", offset %" PRId64, list[i].offset);
-        if (list[i].type) {
-            ca_buf_puts(buf, "  ");
-            ca_words_clean(buf, list[i].type);
-        }
-        if (list[i].address)
-            ca_buf_printf(buf, "  0x%" PRIx64, list[i].address);
-        if (list[i].function) {
-            ca_buf_puts(buf, "  in ");
-            ca_words_function(buf, list[i].function, 60);
-            if (list[i].line > 0)
-                ca_buf_printf(buf, ", line %" PRId64, list[i].line);
-        }
+        step(buf, at, !i, two ? at + 1 : at);
+        i += two;
+        if (i + 1 == why->path_count && task->waiting_for.kind)
+            arrow(buf, task);
         ca_buf_putc(buf, '\n');
     }
+    const char *root = why->path_count ? why->path[0].name : NULL;
+    if (why->path_count && !(root && !strncmp(root, "timer", 5)))
+        ca_buf_puts(buf, "\nIf the program never goes that way again, this is a leak that no proof "
+                         "can see.\n");
 }
 
 static void why_in_words(struct ca_buf *buf, const struct ca_output *output,
@@ -65,7 +105,7 @@ static void why_in_words(struct ca_buf *buf, const struct ca_output *output,
     ca_block_waiting_for(buf, &task->waiting_for, why->evidence_count ? NULL : task->proof,
                          SIZE_MAX);
     ca_block_evidence(buf, why->evidence, why->evidence_count);
-    path(buf, why->path, why->path_count);
+    path(buf, task, why);
     ca_words_gaps(buf, output->session, output->request->full);
     ca_block_next(buf, output->request, "task", task->id);
 }

@@ -39,6 +39,7 @@ enum ca_root_kind {
     CA_ROOT_REGISTERS,
     CA_ROOT_RUNTIME, /* the runtime's own lists: finalizers about to run, ... */
     CA_ROOT_FOREIGN, /* memory of another language, scanned conservatively */
+    CA_ROOT_TIMER,
 };
 
 /* Words that came from one place. */
@@ -47,6 +48,7 @@ struct ca_root {
     const char *name; /* for a person, where kind does not say it; literal; may be NULL */
     uint32_t frame;   /* CA_ROOT_STACK: index in the task's stack, CA_NONE: not known */
     bool exact;       /* these are pointers; else they only look like some */
+    int64_t detail;   /* the runtime's own; of a timer: when it is due */
 };
 
 /* Receives roots. Returning is cheap; words are copied if needed. */
@@ -87,13 +89,25 @@ struct ca_heap {
     bool broken;    /* not all of it can be read: no proof (why is a gap) */
 };
 
-/* One word of an object, for explanations. */
-struct ca_edge_info {
-    const char *type; /* of the object that holds the word; NULL: not known */
-    const char *name; /* of the variable or field; NULL: not known */
-    int64_t offset;
-    const char *function; /* stack roots */
+/* One word on the way from a root to what a task waits for, for explanations. */
+struct ca_hop {
+    const struct ca_root
+        *root;        /* it lies outside the heap; NULL: in the object of the hop before */
+    uint32_t task;    /* root: whose it is; CA_NONE */
+    uint64_t address; /* of the word; 0: in a register */
+    const struct ca_region *region; /* where it leads to; NULL: waits is the root itself */
+    uint32_t slot;
+    uint64_t waits; /* what is waited for, when it is in that object; 0 */
+    bool channel;   /* ... and it is a channel */
+    /* What the runtime says of it; NULL, 0 and CA_UNKNOWN where nothing is known. */
+    const char *name, *type; /* of the variable, field or element; of its value */
+    const char *object;      /* type that the object itself tells */
+    uint32_t header;         /* bytes of the runtime's own before the object's first */
+    int64_t offset;          /* root: in the variable */
+    const char *function;    /* root: of the frame, the timer */
     uint32_t line;
+    bool inner;                   /* the runtime's own, nothing that a person wants to hear of */
+    const char *part, *part_type; /* waits, when it is a part of the object */
 };
 
 /* What is known of a task's code and of its maker's. */
@@ -131,13 +145,12 @@ struct ca_heap_ops {
      * object's end. exact: set to false when the words only look like pointers. */
     size_t (*scan)(struct ca_heap *heap, const struct ca_region *region, uint32_t slot,
                    uint64_t *from, uint64_t *values, uint32_t *offsets, size_t cap, bool *exact);
-    /* For a person; everything in *ret is NULL or interned in strings. */
-    void (*describe_root)(struct ca_heap *heap, struct ca_strings *strings,
-                          const struct ca_root *root, uint32_t task, uint64_t address,
-                          struct ca_edge_info *ret);
-    void (*describe_object)(struct ca_heap *heap, struct ca_strings *strings,
-                            const struct ca_region *region, uint32_t slot,
-                            struct ca_edge_info *ret);
+    /* Timers that are pending, as roots: what they will call or send on. May be NULL. */
+    void (*timers)(struct ca_heap *heap, const struct ca_root_sink *sink);
+    /* A way in words; hops[0] is a root, others may be. Text is interned in strings. May be NULL.
+     */
+    void (*describe_route)(struct ca_heap *heap, struct ca_strings *strings, struct ca_hop *hops,
+                           size_t count);
     /* CA_SHAPE_... of a task; may be NULL. */
     uint32_t (*shape)(struct ca_heap *heap, uint32_t task);
     void (*destroy)(struct ca_heap *heap);

@@ -5,7 +5,7 @@
 
 #include "symbols/die.h"
 
-enum { CHAIN = 32, DEPTH = 64, VARIABLES = 512 };
+enum { DEPTH = 64, VARIABLES = 512 };
 
 void ca_locals_deinit(struct ca_locals *locals)
 {
@@ -18,7 +18,7 @@ static unsigned functions_at(Dwarf_Die *parent, Dwarf_Addr address, unsigned dep
                              Dwarf_Die *chain, unsigned count)
 {
     Dwarf_Die child;
-    if (depth > DEPTH || count == CHAIN || dwarf_child(parent, &child))
+    if (depth > DEPTH || count == CA_FUNCTIONS_MAX || dwarf_child(parent, &child))
         return count;
     do {
         int tag = dwarf_tag(&child);
@@ -56,6 +56,13 @@ static bool find_unit(Dwfl_Module *dwfl, uint64_t pc, Dwarf_Die *unit, Dwarf_Add
         at = next;
     }
     return false;
+}
+
+unsigned ca_functions_at(Dwfl_Module *dwfl, uint64_t pc, Dwarf_Die chain[CA_FUNCTIONS_MAX],
+                         Dwarf_Addr *bias)
+{
+    Dwarf_Die unit;
+    return find_unit(dwfl, pc, &unit, bias) ? functions_at(&unit, pc - *bias, 0, chain, 0) : 0;
 }
 
 static const char *keep(struct ca_locals *locals, const struct ca_buf *buf)
@@ -133,10 +140,8 @@ struct ca_error *ca_locals_read(struct ca_modules *modules, struct ca_local_fram
     memset(ret, 0, sizeof(*ret));
     struct ca_module *module = ca_modules_at(modules, frame->pc);
     Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
-    Dwarf_Die unit, chain[CHAIN];
-    unsigned count = 0;
-    if (dwfl && find_unit(dwfl, frame->pc, &unit, &frame->bias))
-        count = functions_at(&unit, frame->pc - frame->bias, 0, chain, 0);
+    Dwarf_Die chain[CA_FUNCTIONS_MAX];
+    unsigned count = dwfl ? ca_functions_at(dwfl, frame->pc, chain, &frame->bias) : 0;
     if (!count)
         return ca_error_create(CA_ERROR_UNSUPPORTED,
                                "no debug information for 0x%llx in %s: variables need the program "

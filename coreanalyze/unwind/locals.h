@@ -1,6 +1,6 @@
 /* The variables of a frame by the debug information: where they are (locals.c, whereabouts.c) and
- * what they say (value.c). Everything that comes from the target or its debug information is
- * bounded.
+ * what they say (value.c); and which variable a place belongs to (variables.c). Everything that
+ * comes from the target or its debug information is bounded.
  */
 #ifndef CA_UNWIND_LOCALS_H
 #define CA_UNWIND_LOCALS_H
@@ -51,6 +51,28 @@ bool ca_expression_at(Dwarf_Attribute *attr, Dwarf_Addr address, Dwarf_Op *own, 
                       Dwarf_Op **ops, size_t *count);
 bool ca_expression_decode(const uint8_t *bytes, size_t size, Dwarf_Op *ops, size_t max,
                           size_t *count);
+
+/* The functions around an address, outermost first: the real one, then those inlined in it. Returns
+ * their number; 0: no debug information there. */
+enum { CA_FUNCTIONS_MAX = 32 };
+unsigned ca_functions_at(Dwfl_Module *dwfl, uint64_t pc, Dwarf_Die chain[CA_FUNCTIONS_MAX],
+                         Dwarf_Addr *bias);
+
+/* A variable, found by its place. */
+struct ca_variable {
+    const char *name; /* of the debug information's own text */
+    Dwarf_Die type;
+    uint64_t address; /* where it begins */
+};
+/* The global of this name, which is its symbol's too. Its address is left alone. */
+bool ca_variable_global(struct ca_modules *modules, struct ca_module *module, const char *name,
+                        struct ca_variable *ret);
+/* The variable or argument of a frame that the word at address belongs to. */
+bool ca_variable_local(struct ca_modules *modules, struct ca_local_frame *frame, uint64_t address,
+                       struct ca_variable *ret);
+/* What Go's function at entry finds at an offset of its closure. */
+bool ca_variable_captured(struct ca_modules *modules, uint64_t entry, uint64_t offset,
+                          struct ca_variable *ret);
 
 /* A value as text. false: the memory is not readable. */
 bool ca_value_format(struct ca_target *target, Dwarf_Die *type, const struct ca_whereabouts *place,

@@ -320,6 +320,9 @@ bool ca_go_holdings_note(struct ca_go *go, struct ca_tasks *tasks, uint32_t task
 /* semaphores.c, timers.c */
 bool ca_go_semaphores_read(struct ca_go *go);
 bool ca_go_timers_read(struct ca_go *go);
+/* Every timer in a heap of the runtime's; address may be 0. fn gives false to end it. */
+typedef bool ca_go_timer_fn(void *arg, struct ca_go *go, uint64_t timer);
+bool ca_go_timers_each(struct ca_go *go, ca_go_timer_fn *fn, void *arg);
 int64_t ca_go_clock(struct ca_go *go);
 
 /* facts.c: into go->facts, before a live target runs on. */

@@ -1,5 +1,5 @@
 /* Spans to regions, specials, and the doors of runtimes/heap.h. */
-#include "runtimes/go/heap.h"
+#include "runtimes/go/views.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -568,8 +568,8 @@ const struct ca_heap_ops ca_go_heap_ops = {
     .task_objects = go_task_objects,
     .waits_on = go_waits_on,
     .scan = ca_go_heap_scan,
-    .describe_root = ca_go_heap_describe_root,
-    .describe_object = ca_go_heap_describe_object,
+    .timers = ca_go_heap_timers,
+    .describe_route = ca_go_heap_describe_route,
     .shape = ca_go_heap_shape,
     .destroy = go_destroy,
 };

@@ -6,7 +6,8 @@
  * holdings.c    what parked goroutines point at, noted early
  * heap_bits.c   where the pointers of an object are, all formats from 1.19 on
  * heap_types.c  pointer masks of types
- * heap_describe.c  names, for explanations
+ * views.h, route.c  types and names, for explanations
+ * heap_timers.c  what timers will do
  * heap_roots.c  globals, finalizers
  * heap_threads.c  registers, stacks that are no goroutine's
  * heap_foreign.c  C memory
@@ -160,6 +161,9 @@ void ca_go_heap_roots(struct ca_heap *heap, const struct ca_root_sink *sink);
 bool ca_go_heap_words(struct ca_go_heap *heap, const struct ca_root_sink *sink,
                       const struct ca_root *root, uint64_t start, uint64_t end);
 
+/* heap_timers.c */
+void ca_go_heap_timers(struct ca_heap *heap, const struct ca_root_sink *sink);
+
 /* heap_threads.c. Threads on which a goroutine is come with its task, others with the roots. */
 bool ca_go_heap_read_threads(struct ca_go_heap *heap); /* false: no memory */
 void ca_go_heap_threads(struct ca_go_heap *heap, const struct ca_root_sink *sink);
@@ -185,14 +189,6 @@ static inline bool ca_go_heap_on_thread(const struct ca_go_heap *heap, const str
 /* Is there code that is not Go's? Then it may have memory of its own. */
 bool ca_go_heap_has_foreign_code(struct ca_go_heap *heap);
 void ca_go_heap_foreign(struct ca_go_heap *heap, const struct ca_root_sink *sink);
-
-/* heap_describe.c */
-void ca_go_heap_describe_root(struct ca_heap *heap, struct ca_strings *strings,
-                              const struct ca_root *root, uint32_t task, uint64_t address,
-                              struct ca_edge_info *ret);
-void ca_go_heap_describe_object(struct ca_heap *heap, struct ca_strings *strings,
-                                const struct ca_region *region, uint32_t slot,
-                                struct ca_edge_info *ret);
 
 /* holdings.c */
 size_t ca_go_heap_task_holds(const struct ca_heap *heap, uint32_t task, const uint32_t **words,

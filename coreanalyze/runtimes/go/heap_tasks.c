@@ -308,7 +308,8 @@ static void scan_pointers(struct scan *scan, struct ca_root *root, uint64_t g)
         size_t wanted = 0;
         for (size_t i = 0; i < count; i++)
             if (ca_root_sink_wants(scan->sink, values[i]))
-                words[wanted++] = (struct ca_word){.address = g + offsets[i], .value = values[i]};
+                words[wanted++] =
+                    (struct ca_word){.address = g + 8 * (uint64_t)offsets[i], .value = values[i]};
         if (wanted > 0)
             scan->sink->add(scan->sink->arg, root, words, wanted);
         if (from <= before)

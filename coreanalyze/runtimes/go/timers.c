@@ -31,8 +31,9 @@ static bool is_send_time(struct ca_go *go, uint64_t closure)
 }
 
 /* A timer whose function is time.sendTime sends on the channel that is its argument. */
-static bool read_timer(struct ca_go *go, uint64_t timer)
+static bool read_timer(void *arg, struct ca_go *go, uint64_t timer)
 {
+    (void)arg;
     uint64_t closure, channel, when;
     if (!timer || !ca_go_read_u64(go, timer, GO_TIMER_F, &closure) || !is_send_time(go, closure) ||
         !ca_go_read_u64(go, timer, GO_TIMER_WHEN, &when) ||
@@ -43,7 +44,7 @@ static bool read_timer(struct ca_go *go, uint64_t timer)
 }
 
 /* One p's heap: []*timer to 1.22, []timerWhen since. */
-static bool read_heap(struct ca_go *go, uint64_t p)
+static bool read_heap(struct ca_go *go, uint64_t p, ca_go_timer_fn *fn, void *arg)
 {
     const int32_t *at = go->layout.at;
     uint64_t slice[2];
@@ -57,7 +58,7 @@ static bool read_heap(struct ca_go *go, uint64_t p)
         uint64_t timer;
         if (!ca_target_read_u64(go->target, slice[0] + i * stride + place, &timer))
             break;
-        if (!read_timer(go, timer))
+        if (!fn(arg, go, timer))
             return false;
     }
     return true;
@@ -72,13 +73,18 @@ static uint64_t proc_at(struct ca_go *go, uint64_t i)
     return p;
 }
 
-bool ca_go_timers_read(struct ca_go *go)
+bool ca_go_timers_each(struct ca_go *go, ca_go_timer_fn *fn, void *arg)
 {
     uint64_t p;
     for (uint64_t i = 0; (p = proc_at(go, i)); i++)
-        if (!read_heap(go, p))
+        if (!read_heap(go, p, fn, arg))
             return false;
     return true;
+}
+
+bool ca_go_timers_read(struct ca_go *go)
+{
+    return ca_go_timers_each(go, read_timer, NULL);
 }
 
 /* The latest time that the scheduler wrote down: the snapshot was not earlier. */

@@ -1,0 +1,3 @@
+module goroutes
+
+go 1.19
