@@ -29,9 +29,9 @@ uint64_t *ca_map_get(const struct ca_map *map, uint64_t key)
     return map->used[i] ? &map->slots[i].value : NULL;
 }
 
-static bool grow(struct ca_map *map)
+static bool grow_to(struct ca_map *map, size_t cap)
 {
-    struct ca_map bigger = {.len = map->len, .cap = map->cap ? map->cap * 2 : 16};
+    struct ca_map bigger = {.len = map->len, .cap = cap};
     bigger.slots = calloc(bigger.cap, sizeof(*bigger.slots));
     bigger.used = calloc(bigger.cap, 1);
     if (!bigger.slots || !bigger.used) {
@@ -52,9 +52,18 @@ static bool grow(struct ca_map *map)
     return true;
 }
 
+void ca_map_expect(struct ca_map *map, size_t count)
+{
+    size_t cap = map->cap ? map->cap : 16;
+    while (cap / 2 <= count && cap <= SIZE_MAX / 4)
+        cap *= 2;
+    if (cap > map->cap)
+        (void)grow_to(map, cap);
+}
+
 uint64_t *ca_map_put(struct ca_map *map, uint64_t key, bool *fresh)
 {
-    if (map->len * 2 >= map->cap && !grow(map))
+    if (map->len * 2 >= map->cap && !grow_to(map, map->cap ? map->cap * 2 : 16))
         return NULL;
     size_t i = find(map, key);
     if (fresh)

@@ -24,6 +24,9 @@ uint64_t *ca_map_get(const struct ca_map *map, uint64_t key);
 /* The value's place, made with value 0 when new (*fresh tells, may be NULL); NULL: no memory. */
 uint64_t *ca_map_put(struct ca_map *map, uint64_t key, bool *fresh);
 
+/* As many keys will be there soon: the table is not grown step by step. No memory is no error. */
+void ca_map_expect(struct ca_map *map, size_t count);
+
 /* A good mixing of 64 bits, for tables of one's own. */
 static inline uint64_t ca_hash_u64(uint64_t x)
 {

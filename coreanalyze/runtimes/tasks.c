@@ -51,9 +51,13 @@ bool ca_tasks_note(struct ca_tasks *tasks, uint32_t task, const char *format, ..
 bool ca_tasks_save_regs(struct ca_tasks *tasks, uint32_t task, const struct ca_regs *regs)
 {
     struct ca_saved_regs saved = {task, regs->known, tasks->reg_values.len};
-    for (unsigned i = 0; i < CA_REGS_MAX; i++)
-        if (regs->known >> i & 1 && !ca_vec_push(&tasks->reg_values, regs->value[i]))
-            return false;
+    if (!ca_vec_reserve(&tasks->reg_values, CA_REGS_MAX))
+        return false;
+    uint64_t *to = tasks->reg_values.data + saved.first;
+    for (unsigned i = 0; i < CA_REGS_MAX && regs->known >> i; i++)
+        if (regs->known >> i & 1)
+            *to++ = regs->value[i];
+    tasks->reg_values.len = (size_t)(to - tasks->reg_values.data);
     return ca_vec_push(&tasks->regs, saved);
 }
 
@@ -172,6 +176,13 @@ static bool reorder(struct ca_tasks *tasks)
         for (size_t i = 0; i < count; i++)
             order[i] = (struct order){tasks->list.data[i].number, tasks->list.data[i].runtime,
                                       (uint32_t)i};
+        /* Lists at whose front new tasks are put. */
+        if (compare(&order[0], &order[count - 1]) > 0)
+            for (size_t i = 0; i < count / 2; i++) {
+                struct order swap = order[i];
+                order[i] = order[count - 1 - i];
+                order[count - 1 - i] = swap;
+            }
         if (!insert_all(order, count))
             qsort(order, count, sizeof(*order), compare);
         for (size_t i = 0; i < count; i++)
@@ -194,6 +205,25 @@ static bool sorted(const struct ca_tasks *tasks)
     return true;
 }
 
+/* They were saved in the order in which the tasks were found: often that of the ids or its reverse.
+ */
+static void sort_regs(struct ca_tasks *tasks)
+{
+    struct ca_saved_regs *data = tasks->regs.data;
+    size_t count = tasks->regs.len;
+    bool up = true;
+    if (count && data[0].task > data[count - 1].task)
+        for (size_t i = 0; i < count / 2; i++) {
+            struct ca_saved_regs swap = data[i];
+            data[i] = data[count - 1 - i];
+            data[count - 1 - i] = swap;
+        }
+    for (size_t i = 1; i < count && up; i++)
+        up = data[i - 1].task <= data[i].task;
+    if (!up)
+        qsort(data, count, sizeof(*data), compare_regs);
+}
+
 bool ca_tasks_sort(struct ca_tasks *tasks)
 {
     if (tasks->list.len && !sorted(tasks) && !reorder(tasks))
@@ -203,7 +233,6 @@ bool ca_tasks_sort(struct ca_tasks *tasks)
     if (tasks->labels.len)
         qsort_r(tasks->labels.data, tasks->labels.len, sizeof(struct ca_label), compare_label,
                 NULL);
-    if (tasks->regs.len)
-        qsort(tasks->regs.data, tasks->regs.len, sizeof(*tasks->regs.data), compare_regs);
+    sort_regs(tasks);
     return true;
 }

@@ -30,6 +30,17 @@ struct ca_cfi_row {
     bool signal, outermost;
     uint8_t return_column;
     struct rule rules[CA_REGS_MAX];
+    /* What nearly all rows are, in the form in which stepping is a few additions: some registers
+     * keep their values, some are at or are the cfa + offset, and of the others nothing is known.
+     */
+    bool plain;
+    uint8_t moved_count;
+    uint64_t kept;
+    struct {
+        uint8_t number;
+        bool value; /* else what is in memory there */
+        int64_t offset;
+    } moved[CA_REGS_MAX];
 };
 
 struct roles {
@@ -145,6 +156,25 @@ static Dwarf_Frame *find_frame(struct ca_cfi *cfi, uint64_t pc)
     return NULL;
 }
 
+static void find_plain(struct ca_cfi_row *row, unsigned count)
+{
+    row->plain = row->simple && !row->outermost;
+    for (unsigned i = 0; i < CA_REGS_MAX && row->plain; i++) {
+        const struct rule *rule = &row->rules[i];
+        if (i >= count && i != row->return_column)
+            continue;
+        if (rule->kind == RULE_SAME) {
+            row->kept |= 1ull << i;
+        } else if (rule->kind == RULE_AT || rule->kind == RULE_IS) {
+            row->moved[row->moved_count].number = (uint8_t)i;
+            row->moved[row->moved_count].value = rule->kind == RULE_IS;
+            row->moved[row->moved_count++].offset = rule->offset;
+        } else if (rule->kind != RULE_UNDEFINED) {
+            row->plain = false;
+        }
+    }
+}
+
 static const struct ca_cfi_row *row_at(struct ca_cfi *cfi, uint64_t pc)
 {
     bool fresh;
@@ -173,6 +203,7 @@ static const struct ca_cfi_row *row_at(struct ca_cfi *cfi, uint64_t pc)
         row->rules[row->return_column] = read_rule(frame, row->return_column);
     row->outermost = row->outermost || row->return_column == 0xff ||
                      row->rules[row->return_column].kind == RULE_UNDEFINED;
+    find_plain(row, count);
     *slot = cfi->list.len;
     return row;
 }
@@ -190,7 +221,11 @@ static bool read_word(const struct machine *m, uint64_t address, uint64_t *ret)
     const struct ca_stack_copy *copy = m->copy;
     if (copy && copy->high > copy->low && address >= copy->low && address < copy->high)
         address = address - copy->low + copy->copy;
-    return ca_target_read_u64(m->cfi->target, address, ret);
+    const uint8_t *near = ca_target_near(m->cfi->target, address, 8);
+    if (!near)
+        return ca_target_read_u64(m->cfi->target, address, ret);
+    memcpy(ret, near, 8);
+    return true;
 }
 
 static bool binary(unsigned atom, uint64_t a, uint64_t b, uint64_t *ret)
@@ -352,13 +387,39 @@ static void apply(const struct machine *m, const struct rule *rule, unsigned num
         next->known |= 1ull << number;
 }
 
+static void apply_all(const struct machine *m, const struct ca_cfi_row *row, uint64_t cfa,
+                      struct ca_regs *next)
+{
+    unsigned count = register_count(m->cfi->target->arch);
+    memset(next, 0, sizeof(*next));
+    for (unsigned i = 0; i < count; i++)
+        apply(m, &row->rules[i], i, cfa, next);
+    if (row->return_column >= count)
+        apply(m, &row->rules[row->return_column], row->return_column, cfa, next);
+}
+
+static void apply_plain(const struct machine *m, const struct ca_cfi_row *row, uint64_t cfa,
+                        struct ca_regs *next)
+{
+    unsigned all = m->cfi->target->arch == CA_ARCH_ARM64 ? CA_REGS_MAX : 17;
+    memcpy(next->value, m->regs->value, all * sizeof(*next->value));
+    next->known = m->regs->known & row->kept;
+    for (unsigned i = 0; i < row->moved_count; i++) {
+        unsigned number = row->moved[i].number;
+        uint64_t value = cfa + (uint64_t)row->moved[i].offset;
+        if (!row->moved[i].value && !read_word(m, value, &value))
+            continue;
+        next->value[number] = value;
+        next->known |= 1ull << number;
+    }
+}
+
 enum step { STEP_OK, STEP_END, STEP_FAULT };
 
 static enum step by_cfi(const struct machine *m, const struct ca_cfi_row *row, struct ca_regs *next,
                         const char **why)
 {
     struct roles roles = roles_of(m->cfi->target->arch);
-    unsigned count = register_count(m->cfi->target->arch);
     uint64_t cfa;
     if (row->outermost)
         return STEP_END;
@@ -366,12 +427,8 @@ static enum step by_cfi(const struct machine *m, const struct ca_cfi_row *row, s
         *why = "a register that the unwinder needs is not known";
         return STEP_FAULT;
     }
-    memset(next, 0, sizeof(*next));
-    for (unsigned i = 0; i < count; i++)
-        apply(m, &row->rules[i], i, cfa, next);
+    (row->plain ? apply_plain : apply_all)(m, row, cfa, next);
     uint8_t column = row->return_column;
-    if (column >= count)
-        apply(m, &row->rules[column], column, cfa, next);
     bool pc_known = next->known >> column & 1;
     next->value[roles.pc] = next->value[column];
     if (pc_known)
@@ -411,13 +468,12 @@ static enum step by_frame_pointer(const struct machine *m, struct ca_regs *next,
     return STEP_OK;
 }
 
-static enum step step(struct ca_cfi *cfi, const struct ca_regs *regs, bool *exact,
-                      const struct ca_stack_copy *copy, struct ca_regs *next, const char **why)
+static enum step step(struct ca_cfi *cfi, const struct ca_cfi_row *row, const struct ca_regs *regs,
+                      bool *exact, const struct ca_stack_copy *copy, struct ca_regs *next,
+                      const char **why)
 {
     struct roles roles = roles_of(cfi->target->arch);
     struct machine machine = {cfi, regs, copy};
-    uint64_t pc = regs->value[roles.pc];
-    const struct ca_cfi_row *row = row_at(cfi, *exact ? pc : pc - 1);
     *why = NULL;
     enum step ret = row ? by_cfi(&machine, row, next, why) : by_frame_pointer(&machine, next, why);
     *exact = row && row->signal;
@@ -438,6 +494,19 @@ static bool is_known(const struct ca_regs *regs, unsigned number)
     return regs->known >> number & 1;
 }
 
+/* A hundred thousand tasks have a few hundred return addresses. */
+static const struct ca_cfi_place *place_at(struct ca_cfi *cfi, uint64_t pc, bool exact)
+{
+    struct ca_cfi_place *place = &cfi->places[ca_hash_u64(pc * 2 + exact) % CA_CFI_PLACES];
+    if (place->seen && place->pc == pc && place->exact == exact)
+        return place;
+    *place =
+        (struct ca_cfi_place){.seen = true, .pc = pc, .exact = exact, .code = is_code(cfi, pc)};
+    if (place->code)
+        place->row = row_at(cfi, exact ? pc : pc - 1);
+    return place;
+}
+
 static bool can_start(const struct ca_cfi *cfi, const struct ca_regs *regs)
 {
     struct roles roles = roles_of(cfi->target->arch);
@@ -449,10 +518,13 @@ uint32_t ca_cfi_unwind(struct ca_cfi *cfi, const struct ca_regs *regs, bool exac
                        const char **why)
 {
     struct roles roles = roles_of(cfi->target->arch);
-    struct ca_regs now = *regs, next;
+    struct ca_regs both[2], *now = both, *next = both + 1;
+    const struct ca_cfi_place *place = NULL;
     uint32_t count = 0;
     *why = NULL;
-    if (!is_known(regs, roles.pc) || !is_code(cfi, regs->value[roles.pc])) {
+    if (is_known(regs, roles.pc))
+        place = place_at(cfi, regs->value[roles.pc], exact);
+    if (!place || !place->code) {
         *why = "its saved pc is not in code";
         return 0;
     }
@@ -460,15 +532,18 @@ uint32_t ca_cfi_unwind(struct ca_cfi *cfi, const struct ca_regs *regs, bool exac
         frames[0] = (struct ca_raw_frame){.pc = regs->value[roles.pc], .exact = exact};
         return max ? 1 : 0;
     }
-    while (count < max) {
-        frames[count++] = (struct ca_raw_frame){now.value[roles.pc], now.value[roles.sp], exact};
-        if (step(cfi, &now, &exact, copy, &next, why) != STEP_OK)
+    for (*now = *regs; count < max;) {
+        frames[count++] = (struct ca_raw_frame){now->value[roles.pc], now->value[roles.sp], exact};
+        if (step(cfi, place->row, now, &exact, copy, next, why) != STEP_OK)
             return count;
-        if (!is_code(cfi, next.value[roles.pc])) {
+        place = place_at(cfi, next->value[roles.pc], exact);
+        if (!place->code) {
             *why = "a return address leads outside of code";
             return count;
         }
+        struct ca_regs *swap = now;
         now = next;
+        next = swap;
     }
     *why = "the stack is deeper than what is shown";
     return count;
@@ -483,7 +558,9 @@ bool ca_cfi_registers(struct ca_cfi *cfi, const struct ca_regs *regs, bool exact
     if (!can_start(cfi, regs))
         return false;
     for (uint32_t i = 0; i < index; i++) {
-        if (step(cfi, ret, &exact, copy, &next, &why) != STEP_OK)
+        uint64_t pc = ret->value[roles_of(cfi->target->arch).pc];
+        const struct ca_cfi_row *row = row_at(cfi, exact ? pc : pc - 1);
+        if (step(cfi, row, ret, &exact, copy, &next, &why) != STEP_OK)
             return false;
         *ret = next;
     }

@@ -11,11 +11,21 @@
 
 struct ca_cfi_row;
 
+enum { CA_CFI_PLACES = 512 };
+
+/* What was worked out of a pc. */
+struct ca_cfi_place {
+    uint64_t pc;
+    bool seen, exact, code;
+    const struct ca_cfi_row *row; /* NULL: no CFI */
+};
+
 struct ca_cfi {
     struct ca_modules *modules;
     struct ca_target *target;
     struct ca_map rows; /* pc -> row + 1 */
     CA_VEC(struct ca_cfi_row *) list;
+    struct ca_cfi_place places[CA_CFI_PLACES]; /* those seen last, by their hash */
 };
 
 /* A part of the stack whose bytes are kept elsewhere (runtimes that copy stacks out): [low, high)

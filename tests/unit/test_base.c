@@ -94,6 +94,8 @@ static void map_finds_every_key_and_no_other(void **state)
     for (size_t s = 0; s < sizeof(strides) / sizeof(*strides); s++) {
         struct ca_map map = {0};
         assert_null(ca_map_get(&map, 0));
+        if (s % 2)
+            ca_map_expect(&map, 4000); /* that more came than expected is no error */
         for (uint64_t i = 0; i < 5000; i++) {
             bool fresh = false;
             uint64_t *value = ca_map_put(&map, i * strides[s], &fresh);

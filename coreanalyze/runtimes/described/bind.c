@@ -309,6 +309,24 @@ static bool compile(struct compiler *c, const struct ca_path *path, const struct
     return fail(c, "not understood%s%s", "", "");
 }
 
+/* What ca_expr_value need not run step by step. */
+static void find_shape(struct ca_expr *expr)
+{
+    const struct ca_step *steps = expr->steps;
+    unsigned i = expr->step_count > 1 && steps[1].op == CA_STEP_ADD ? 2 : 1;
+    expr->shape = CA_EXPR_STEPS;
+    expr->imm = i == 2 ? steps[1].imm : 0;
+    if (expr->step_count == 1 && steps[0].op == CA_STEP_CONST) {
+        expr->shape = CA_EXPR_CONST;
+        expr->imm = steps[0].imm;
+    } else if (expr->step_count && steps[0].op == CA_STEP_THIS) {
+        if (expr->step_count == i)
+            expr->shape = CA_EXPR_PLACE;
+        else if (expr->step_count == i + 1 && steps[i].op == CA_STEP_LOAD)
+            expr->shape = CA_EXPR_FIELD;
+    }
+}
+
 static bool finish(struct compiler *c, struct ca_expr *expr, unsigned choice)
 {
     if (c->lvalue && ca_types_scalar(c->type) && !load(c))
@@ -324,6 +342,7 @@ static bool finish(struct compiler *c, struct ca_expr *expr, unsigned choice)
     expr->per_thread = c->per_thread;
     expr->chosen = (uint8_t)choice;
     expr->bound = true;
+    find_shape(expr);
     return true;
 }
 

@@ -30,6 +30,14 @@ struct ca_step {
     struct ca_module *module;
 };
 
+/* What most programs are, said in one word so that they need not be run step by step. */
+enum ca_expr_shape {
+    CA_EXPR_STEPS,
+    CA_EXPR_CONST, /* imm */
+    CA_EXPR_PLACE, /* the thing at hand plus imm */
+    CA_EXPR_FIELD, /* what is read there: steps[step_count - 1] says how */
+};
+
 /* One path of a description: its text, where it stood, and, once bound, its program. */
 struct ca_expr {
     const char *key, *text; /* text NULL: not given */
@@ -40,7 +48,9 @@ struct ca_expr {
 
     bool bound, lvalue, per_thread;
     uint8_t step_count, chosen;
+    uint8_t shape; /* enum ca_expr_shape */
     struct ca_step *steps;
+    uint64_t imm;
     const struct ca_ctype *type; /* of what it leads to; NULL: untyped */
     const char *string;          /* a literal text instead of a program */
     const char *why;             /* why it is not bound */
@@ -61,6 +71,7 @@ struct ca_scope {
     struct ca_tls *tls;
     uint64_t thread_pointer; /* 0: no thread */
     uint64_t here, outer;
+    bool quiet;       /* what is read is not counted: another thread only looks, see ahead.c */
     uint64_t *budget; /* elements that all walks together may still visit; NULL: no limit */
 };
 

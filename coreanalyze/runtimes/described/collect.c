@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "runtimes/described/described.h"
+#include "runtimes/described/ahead.h"
 
 void ca_known_init(struct ca_known *known)
 {
@@ -136,7 +136,7 @@ static bool on_item(void *arg, struct ca_source *source, const struct ca_scope *
         self->budget = 0;
         return true;
     }
-    return ca_vec_push(&self->found, (struct ca_found){scope->here, source});
+    return ca_vec_push(&self->found, (struct ca_found){scope->here, source, CA_NONE});
 }
 
 static void report_breaks(struct ca_described *self, const struct ca_source *source)
@@ -195,14 +195,43 @@ static int compare_bounds(const void *a, const void *b)
     return x->low < y->low ? -1 : x->low > y->low;
 }
 
+static int compare_words(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Of sorted words, whether one is in [low, high). */
+static bool any_within(const uint64_t *words, size_t count, uint64_t low, uint64_t high)
+{
+    size_t from = 0, to = count;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (words[middle] < low)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < count && words[from] < high;
+}
+
 /* A thread whose stack pointer is inside a task's stack runs that task, whatever else says. */
 static void find_on_stacks(struct ca_described *self, struct ca_tasks *tasks)
 {
     struct ca_target *target = self->base.context.target;
     CA_VEC(struct bounds) all = {0};
+    CA_VEC(uint64_t) sps = {0};
+    for (size_t t = 0; t < target->threads.len; t++) {
+        uint64_t sp;
+        if (ca_target_sp(target->arch, &target->threads.data[t].regs, &sp) &&
+            !ca_vec_push(&sps, sp))
+            break;
+    }
+    if (sps.len)
+        qsort(sps.data, sps.len, sizeof(*sps.data), compare_words);
     for (size_t i = self->first; i < tasks->list.len; i++) {
         const struct ca_task *task = &tasks->list.data[i];
-        if (task->stack_high > task->stack_low &&
+        if (any_within(sps.data, sps.len, task->stack_low, task->stack_high) &&
             !ca_vec_push(&all, (struct bounds){task->stack_low, task->stack_high, (uint32_t)i}))
             break;
     }
@@ -233,6 +262,7 @@ static void find_on_stacks(struct ca_described *self, struct ca_tasks *tasks)
         if (slot)
             *slot = t + 1;
     }
+    ca_vec_deinit(&sps);
     ca_vec_deinit(&all);
 }
 
@@ -272,10 +302,31 @@ static struct ca_task blank(const struct ca_described *self, uint64_t address)
                             .group = CA_NONE};
 }
 
-/* Reads what is in the struct. false: not a task after all. */
-static bool read_task(struct ca_described *self, struct ca_tasks *tasks,
-                      const struct ca_found *found, struct ca_known *known)
+enum { KNOWNS_MOST = 4096 };
+
+/* The place of equal ones; CA_NONE: not kept, it must be worked out again. */
+static uint32_t keep_known(struct ca_described *self, const struct ca_known *known)
 {
+    bool fresh;
+    uint64_t hash = ca_hash_bytes(known, sizeof(*known));
+    if (self->knowns.len >= KNOWNS_MOST && !ca_map_get(&self->known_index, hash))
+        return CA_NONE;
+    uint64_t *slot = ca_map_put(&self->known_index, hash, &fresh);
+    if (!slot)
+        return CA_NONE;
+    if (*slot && memcmp(&self->knowns.data[*slot - 1], known, sizeof(*known)) == 0)
+        return (uint32_t)*slot - 1;
+    if (*slot || !ca_vec_push(&self->knowns, *known))
+        return CA_NONE;
+    memcpy(&self->knowns.data[self->knowns.len - 1], known, sizeof(*known)); /* its padding too */
+    *slot = self->knowns.len;
+    return (uint32_t)*slot - 1;
+}
+
+/* Reads what is in the struct. false: not a task after all. */
+static bool read_task(struct ca_described *self, struct ca_tasks *tasks, struct ca_found *found)
+{
+    struct ca_known known_here, *known = &known_here;
     struct ca_scope scope = ca_described_scope(self, found->address);
     uint8_t byte;
     if (ca_map_get(&self->excluded, found->address))
@@ -304,6 +355,8 @@ static bool read_task(struct ca_described *self, struct ca_tasks *tasks,
         task.thread = scope.target->threads.data[*thread - 1].tid;
         task.reason = NULL;
     }
+    if (!self->description.frame_rules)
+        found->known = keep_known(self, known);
     return ca_vec_push(&tasks->list, task);
 }
 
@@ -314,28 +367,39 @@ static bool progress(struct ca_described *self, uint64_t done, uint64_t total)
            options->progress(options->progress_arg, "reading tasks", done, total);
 }
 
-/* What each task is known for is needed twice: for its struct, and, once every task is known, for
- * what it waits for. Working it out again costs less than keeping it for a million tasks. */
+/* The rules once more, now that the frames are there. */
+static void know_again(struct ca_described *self, const struct ca_found *found,
+                       const struct ca_scope *scope, uint64_t marks, struct ca_known *ret)
+{
+    ca_known_init(ret);
+    ret->again = true;
+    ca_known_add(ret, &found->source->as);
+    ca_known_rules(ret, self->description.rules, scope, marks);
+}
+
+/* What a task is known for is needed twice: for its struct, and, once every task is known, for what
+ * it waits for. */
 static void finish_task(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
-                        struct ca_source *source)
+                        const struct ca_found *found)
 {
     struct ca_scope scope = ca_described_scope(self, tasks->list.data[index].address);
-    struct ca_known known;
+    struct ca_known again;
+    const struct ca_known *known = &again;
     uint64_t marks = 0;
     ca_described_created(self, tasks, &tasks->list.data[index], &scope);
     ca_described_stack(self, tasks, index, &scope);
     ca_described_labels(self, tasks, index, &scope);
     if (self->description.frame_rules)
         marks = ca_described_marks(self, tasks, tasks->list.data[index].stack);
-    ca_known_init(&known);
-    known.again = true;
-    ca_known_add(&known, &source->as);
-    ca_known_rules(&known, self->description.rules, &scope, marks);
+    if (found->known != CA_NONE)
+        known = &self->knowns.data[found->known];
+    else
+        know_again(self, found, &scope, marks, &again);
     if (marks && tasks->list.data[index].state != CA_STATE_RUNNING)
-        tasks->list.data[index].reason = reason_of(self, tasks, &known, &scope);
+        tasks->list.data[index].reason = reason_of(self, tasks, known, &scope);
     if (tasks->list.data[index].state != CA_STATE_RUNNING &&
         tasks->list.data[index].state != CA_STATE_RUNNABLE)
-        ca_described_wait(self, tasks, index, &known, &scope);
+        ca_described_wait(self, tasks, index, known, &scope);
 }
 
 /* Several tasks with one id: it names none of them, and addresses are the ids of all. */
@@ -354,7 +418,7 @@ static void use_addresses(struct ca_described *self, struct ca_tasks *tasks, uin
 static bool number_tasks(struct ca_described *self, struct ca_tasks *tasks)
 {
     uint64_t twice = 0, example = 0;
-    ca_map_deinit(&self->by_address);
+    ca_map_expect(&self->by_number, tasks->list.len - self->first);
     for (size_t i = self->first; i < tasks->list.len; i++) {
         const struct ca_task *task = &tasks->list.data[i];
         bool fresh;
@@ -466,14 +530,13 @@ struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_task
     find_current(self);
     size_t kept = 0;
     for (size_t i = 0; i < self->found.len; i++) {
-        struct ca_known known;
         size_t before = tasks->list.len;
         if (!(i % 4096) && !progress(self, i, self->found.len)) {
             ca_gaps_add(runtime->context.gaps, runtime->name, 0,
                         "cancelled: the tasks are not complete");
             break;
         }
-        if (read_task(self, tasks, &self->found.data[i], &known) && tasks->list.len > before)
+        if (read_task(self, tasks, &self->found.data[i]) && tasks->list.len > before)
             self->found.data[kept++] = self->found.data[i];
     }
     self->found.len = kept;
@@ -484,8 +547,12 @@ struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_task
     if (self->now == CA_UNKNOWN && self->description.now_latest &&
         runtime->context.target->kind == CA_TARGET_CORE)
         self->now = self->latest;
-    for (size_t i = 0; i < kept; i++)
-        finish_task(self, tasks, self->first + (uint32_t)i, self->found.data[i].source);
+    struct ca_described_ahead *ahead = ca_described_ahead_start(self);
+    for (size_t i = 0; i < kept; i++) {
+        ca_described_ahead_tell(ahead, i);
+        finish_task(self, tasks, self->first + (uint32_t)i, &self->found.data[i]);
+    }
+    ca_described_ahead_stop(ahead);
     ca_described_side_waits(self, tasks);
     set_ages(self, tasks);
     compare_count(self, tasks);

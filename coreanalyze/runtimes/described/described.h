@@ -19,6 +19,7 @@ enum {
 struct ca_found {
     uint64_t address;
     struct ca_source *source;
+    uint32_t known; /* in knowns, once it was read; CA_NONE: not kept */
 };
 
 /* How many elements a word of `exclude` kept out. */
@@ -36,6 +37,17 @@ struct ca_tally {
     uint64_t entries, not_code;
 };
 
+/* What is known of a task or wait from all rules that hold; an earlier word wins. */
+struct ca_known {
+    int state, kind;
+    const char *reason, *exclude;
+    bool system, main;
+    bool again; /* the same rules a second time: they are not counted twice */
+    enum ca_direction direction;
+    const struct ca_expr *reason_from, *object, *owner, *waiters, *counter, *fd, *deadline;
+    struct ca_source *cases, *any, *object_ring;
+};
+
 struct ca_described {
     struct ca_runtime base;
     struct ca_arena arena;
@@ -51,9 +63,11 @@ struct ca_described {
     uint64_t budget;
 
     CA_VEC(struct ca_found) found;
+    CA_VEC(struct ca_known) knowns; /* few different ones, for many tasks */
+    struct ca_map known_index;      /* their hash -> knowns + 1 */
     CA_VEC(struct ca_excluded) excluded_words;
     struct ca_map excluded;   /* address -> 1 */
-    struct ca_map by_address; /* of a task -> its index in the table + 1 */
+    struct ca_map by_address; /* of a task -> its index in the table + 1; 0: it turned out none */
     struct ca_map by_number;  /* the same by id; CA_AMBIGUOUS: several have it */
     struct ca_map current;    /* address of a task -> thread + 1 */
     struct ca_map sites;      /* pc -> site + 1 */
@@ -68,17 +82,6 @@ struct ca_described {
 };
 
 extern const struct ca_runtime_ops ca_described_ops;
-
-/* What is known of a task or wait from all rules that hold; an earlier word wins. */
-struct ca_known {
-    int state, kind;
-    const char *reason, *exclude;
-    bool system, main;
-    bool again; /* the same rules a second time: they are not counted twice */
-    enum ca_direction direction;
-    const struct ca_expr *reason_from, *object, *owner, *waiters, *counter, *fd, *deadline;
-    struct ca_source *cases, *any, *object_ring;
-};
 
 void ca_known_init(struct ca_known *known);
 void ca_known_add(struct ca_known *known, const struct ca_outcome *outcome);

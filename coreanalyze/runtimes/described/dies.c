@@ -152,6 +152,18 @@ static void index_module(struct ca_types *types, struct ca_module *module)
     }
 }
 
+/* The C library and the loader hold no runtime of anybody's, and where their debug information is
+ * installed, looking through it takes longer than all the rest. */
+static bool is_system(struct ca_module *module)
+{
+    static const char *const marks[] = {"__libc_start_main", "_rtld_global"};
+    uint64_t address;
+    for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+        if (!module->main && ca_module_symbol(module, marks[i], &address, NULL))
+            return true;
+    return false;
+}
+
 /* Indexes one more module: the runtime's own first, then the executable, then the others. */
 static bool index_more(struct ca_types *types)
 {
@@ -166,7 +178,7 @@ static bool index_more(struct ca_types *types)
             index_module(types, main);
     } else if (i - 2 < modules->list.len) {
         struct ca_module *module = &modules->list.data[i - 2];
-        if (module != main && module != types->module && !module->vdso)
+        if (module != main && module != types->module && !module->vdso && !is_system(module))
             index_module(types, module);
     } else {
         types->indexed--;

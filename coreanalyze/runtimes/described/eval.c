@@ -11,10 +11,32 @@ static uint64_t extend(uint64_t value, unsigned bits)
     return bits >= 64 ? value : (uint64_t)((int64_t)(value << (64 - bits)) >> (64 - bits));
 }
 
-static bool load(const struct ca_scope *scope, const struct ca_step *step, uint64_t *value)
+static uint64_t word(const uint8_t *bytes, unsigned size)
 {
     uint64_t raw = 0;
-    if (!ca_target_read(scope->target, *value, &raw, step->size))
+    switch (size) { /* copies of a known size are single instructions */
+    case 8:
+        memcpy(&raw, bytes, 8);
+        break;
+    case 4:
+        memcpy(&raw, bytes, 4);
+        break;
+    case 1:
+        raw = *bytes;
+        break;
+    default:
+        memcpy(&raw, bytes, size);
+    }
+    return raw;
+}
+
+static inline bool load(const struct ca_scope *scope, const struct ca_step *step, uint64_t *value)
+{
+    uint64_t raw = 0;
+    const uint8_t *near = ca_target_near(scope->target, *value, step->size);
+    if (near)
+        raw = word(near, step->size);
+    else if (!ca_target_read_slow(scope->target, *value, &raw, step->size))
         return false;
     *value = step->is_signed ? extend(raw, step->size * 8u) : raw;
     return true;
@@ -77,16 +99,32 @@ static bool run(const struct ca_expr *expr, const struct ca_scope *scope, uint64
     return true;
 }
 
-bool ca_expr_value(const struct ca_expr *expr, const struct ca_scope *scope, uint64_t *ret)
+static inline bool read_value(const struct ca_expr *expr, const struct ca_scope *scope,
+                              uint64_t *ret)
 {
+    bool ok = true;
     if (!expr->bound || expr->string)
         return false;
-    struct ca_expr *counts = (struct ca_expr *)expr;
-    counts->read++;
-    if (run(expr, scope, ret))
-        return true;
-    counts->faults++;
-    return false;
+    if (expr->shape == CA_EXPR_STEPS) {
+        ok = run(expr, scope, ret);
+    } else {
+        uint64_t value = expr->imm + (expr->shape == CA_EXPR_CONST ? 0 : scope->here);
+        if (expr->shape == CA_EXPR_FIELD)
+            ok = load(scope, &expr->steps[expr->step_count - 1], &value);
+        if (ok)
+            *ret = value;
+    }
+    if (!scope->quiet) {
+        struct ca_expr *counts = (struct ca_expr *)expr;
+        counts->read++;
+        counts->faults += !ok;
+    }
+    return ok;
+}
+
+bool ca_expr_value(const struct ca_expr *expr, const struct ca_scope *scope, uint64_t *ret)
+{
+    return read_value(expr, scope, ret);
 }
 
 /* A pointer's value is the address of what it points to; a struct's value is its address. */
@@ -165,15 +203,15 @@ static bool holds(const struct ca_test *test, const struct ca_scope *scope)
     bool same;
     if (test->right.string)
         return text_equals(test, scope, &same) && same == (test->op == CA_TEST_EQ);
-    if (!ca_expr_value(&test->left, scope, &left))
+    if (!read_value(&test->left, scope, &left))
         return false;
     if (test->op == CA_TEST_NONZERO)
         return left != 0;
-    if (!ca_expr_value(&test->right, scope, &right))
+    if (!read_value(&test->right, scope, &right))
         return false;
     if (test->op != CA_TEST_WITHIN)
         return compare(test, left, right);
-    return ca_expr_value(&test->high, scope, &high) && left >= right && left < high;
+    return read_value(&test->high, scope, &high) && left >= right && left < high;
 }
 
 bool ca_tests_hold(struct ca_test *test, const struct ca_scope *scope, bool counts)

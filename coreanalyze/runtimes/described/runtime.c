@@ -9,6 +9,8 @@ void ca_described_destroy(struct ca_runtime *runtime)
     if (!self)
         return;
     ca_vec_deinit(&self->found);
+    ca_vec_deinit(&self->knowns);
+    ca_map_deinit(&self->known_index);
     ca_vec_deinit(&self->excluded_words);
     ca_map_deinit(&self->excluded);
     ca_map_deinit(&self->by_address);

@@ -129,33 +129,52 @@ static bool candidate(struct scan *scan, uint64_t address)
     return scan->fn(scan->arg, source, &scan->scope);
 }
 
-static bool is_wanted(const struct fast *fast, uint64_t word, uint64_t at)
+static inline __attribute__((always_inline)) bool is_wanted(const struct fast *fast, uint64_t word,
+                                                            uint64_t at, size_t size, bool relative)
 {
-    if (fast->relative)
-        return word == ((fast->imm + at) & fast->mask);
+    if (relative)
+        return size == 8 ? word - at == fast->imm : word == (uint32_t)(fast->imm + at);
     for (size_t i = 0; i < fast->count; i++)
         if (word == fast->values[i])
             return true;
     return false;
 }
 
-/* The next address from `at` on at which the first test holds, or at which it must be asked. */
+/* The next address from `at` on, before `end`, at which the first test holds; bytes: of the member
+ * of the candidate at `at`. Nearly all the time of a scan is here: size and form are constants
+ * where it is called. */
+static inline __attribute__((always_inline)) uint64_t
+next_wanted(const struct fast *fast, uint64_t at, uint64_t end, uint64_t align,
+            const uint8_t *bytes, size_t size, bool relative)
+{
+    for (; at < end; at += align, bytes += align) {
+        uint64_t word = 0;
+        memcpy(&word, bytes, size);
+        if (is_wanted(fast, word, at, size, relative))
+            break;
+    }
+    return at;
+}
+
+/* The same, or the first address at which the test must be asked because its member is not here. */
 static uint64_t next_candidate(const struct scan *scan, uint64_t at, uint64_t start, uint64_t end,
                                const uint8_t *bytes, uint64_t readable)
 {
     const struct fast *fast = &scan->fast;
-    uint64_t align = scan->source->scan_align;
-    for (; at < end; at += align) {
-        uint64_t word = 0, offset = at - start + fast->offset;
-        if (offset + fast->size > readable)
-            break;
-        if (fast->size == 8)
-            memcpy(&word, bytes + offset, 8);
-        else
-            memcpy(&word, bytes + offset, 4);
-        if (is_wanted(fast, word, at))
-            break;
-    }
+    uint64_t align = scan->source->scan_align, extra = fast->offset + fast->size;
+    uint64_t stop = readable < extra ? start : start + (readable - extra) + 1;
+    if (stop > end)
+        stop = end;
+    bytes += at - start + fast->offset;
+    if (fast->size == 4)
+        at = fast->relative ? next_wanted(fast, at, stop, align, bytes, 4, true)
+                            : next_wanted(fast, at, stop, align, bytes, 4, false);
+    else if (align == 8)
+        at = fast->relative ? next_wanted(fast, at, stop, 8, bytes, 8, true)
+                            : next_wanted(fast, at, stop, 8, bytes, 8, false);
+    else
+        at = fast->relative ? next_wanted(fast, at, stop, align, bytes, 8, true)
+                            : next_wanted(fast, at, stop, align, bytes, 8, false);
     return at;
 }
 

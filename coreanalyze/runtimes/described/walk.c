@@ -420,7 +420,10 @@ uint64_t ca_walk_ring_head(struct ca_source *source, const struct ca_scope *scop
             break;
         }
         own.here = at;
-        if (!ca_expr_address(&source->item, &own, &item) || !ca_map_get(known, item)) {
+        const uint64_t *task = NULL;
+        if (ca_expr_address(&source->item, &own, &item))
+            task = ca_map_get(known, item);
+        if (!task || !*task) {
             head = at;
             break;
         }
