@@ -167,15 +167,44 @@ static struct ca_error *apply_rules(struct ca_session *session)
     return error;
 }
 
-static struct ca_error *analyse(struct ca_session *session)
+/* Is any suspect by a rule that leaves out what a timer releases? */
+static bool rules_fired(const struct ca_tasks *tasks)
 {
-    struct ca_verdict_limits limits = {session->options.threshold, session->options.min_age_ns};
-    struct ca_error *error =
-        ca_sites_name(&session->sites, &session->tasks, session->runtimes.data);
-    if (error)
-        return error;
+    for (size_t i = 0; i < tasks->list.len; i++)
+        if (tasks->list.data[i].rule == CA_RULE_THRESHOLD ||
+            tasks->list.data[i].rule == CA_RULE_MIN_AGE)
+            return true;
+    return false;
+}
+
+/* By the rules. What timers will do is looked up only when it makes a difference. */
+static struct ca_error *judge(struct ca_session *session)
+{
+    struct ca_verdict_limits limits = {session->options.threshold, session->options.min_age_ns,
+                                       NULL};
+    bool any = false;
     if (!ca_verdict_judge(&session->tasks, &session->sites, &limits))
         return &ca_error_nomem;
+    if (!rules_fired(&session->tasks))
+        return NULL;
+    uint8_t *timed = calloc(session->tasks.list.len + 1, 1);
+    struct ca_error *error =
+        timed ? ca_proof_timed(&session->provers, timed, &any) : &ca_error_nomem;
+    limits.timed = timed;
+    if (!error && any && !ca_verdict_judge(&session->tasks, &session->sites, &limits))
+        error = &ca_error_nomem;
+    free(timed);
+    return error;
+}
+
+static struct ca_error *analyse(struct ca_session *session)
+{
+    struct ca_error *error =
+        ca_sites_name(&session->sites, &session->tasks, session->runtimes.data);
+    if (!error)
+        error = judge(session);
+    if (error)
+        return error;
     error = ca_proof_run(&session->provers, session->runtimes.data, session->runtimes.len,
                          &session->tasks, &session->options);
     if (!error)

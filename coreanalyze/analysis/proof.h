@@ -62,6 +62,11 @@ struct ca_prover *ca_proof_of(struct ca_provers *provers, const struct ca_task *
 /* Makes prover->all: what an ordinary collection keeps alive beside. */
 struct ca_error *ca_prover_rest(struct ca_prover *prover);
 
+/* analysis/timed.c: sets timed[i] for the tasks i that a pending timer will release: it closes or
+ * sends on what they receive from, or cancels the context that does. *any: there are some. Only
+ * where the heap could be read. */
+struct ca_error *ca_proof_timed(const struct ca_provers *provers, uint8_t *timed, bool *any);
+
 /* analysis/deadlock.c: tasks that wait for each other in a circle, and those that wait for them.
  * runtimes is by task.runtime. false: no memory. */
 bool ca_deadlock_run(struct ca_runtime *const *runtimes, size_t count, struct ca_tasks *tasks);

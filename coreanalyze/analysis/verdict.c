@@ -43,9 +43,9 @@ static enum ca_verdict first_verdict(const struct ca_task *task, const struct ca
 }
 
 /* Does this task count towards the threshold of its site? */
-static bool counts(const struct ca_task *task, const struct ca_wait *wait)
+static bool counts(const struct ca_task *task, const struct ca_wait *wait, bool timed)
 {
-    if (task->state != CA_STATE_WAITING || (task->flags & (CA_TASK_SYSTEM | CA_TASK_MAIN)))
+    if (timed || task->state != CA_STATE_WAITING || (task->flags & (CA_TASK_SYSTEM | CA_TASK_MAIN)))
         return false;
     return !wait || !(wait->ends_by_timer || wait->kind == CA_WAIT_SLEEP);
 }
@@ -57,13 +57,13 @@ static bool old(const struct ca_task *task, const struct ca_verdict_limits *limi
 }
 
 static enum ca_rule rule_of(const struct ca_task *task, const struct ca_wait *wait,
-                            uint64_t at_site, const struct ca_verdict_limits *limits)
+                            uint64_t at_site, bool timed, const struct ca_verdict_limits *limits)
 {
     if (task->flags & CA_TASK_SYSTEM)
         return CA_RULE_NONE;
     if (task->defers >= CA_DEFERS_MANY)
         return CA_RULE_DEEP_DEFERS;
-    if (!counts(task, wait))
+    if (!counts(task, wait, timed))
         return CA_RULE_NONE;
     bool many = (int64_t)at_site >= limits->threshold;
     if (wait && wait->kind == CA_WAIT_IO)
@@ -73,7 +73,7 @@ static enum ca_rule rule_of(const struct ca_task *task, const struct ca_wait *wa
     return old(task, limits) ? CA_RULE_MIN_AGE : CA_RULE_NONE;
 }
 
-static void judge(struct ca_task *task, const struct ca_wait *wait, uint64_t at_site,
+static void judge(struct ca_task *task, const struct ca_wait *wait, uint64_t at_site, bool timed,
                   const struct ca_verdict_limits *limits)
 {
     task->verdict = (uint8_t)first_verdict(task, wait);
@@ -86,9 +86,14 @@ static void judge(struct ca_task *task, const struct ca_wait *wait, uint64_t at_
         task->proof = CA_PROOF_UNREACHABLE;
         return;
     }
-    task->rule = (uint8_t)rule_of(task, wait, at_site, limits);
+    task->rule = (uint8_t)rule_of(task, wait, at_site, timed, limits);
     if (task->rule != CA_RULE_NONE)
         task->verdict = CA_VERDICT_SUSPECT;
+}
+
+static bool is_timed(const struct ca_verdict_limits *limits, size_t task)
+{
+    return limits->timed && limits->timed[task];
 }
 
 bool ca_verdict_judge(struct ca_tasks *tasks, const struct ca_sites *sites,
@@ -101,14 +106,15 @@ bool ca_verdict_judge(struct ca_tasks *tasks, const struct ca_sites *sites,
         const struct ca_task *task = &tasks->list.data[i];
         uint32_t key = ca_sites_key(sites, task);
         struct ca_wait room;
-        if (key != CA_NONE && counts(task, ca_tasks_wait(tasks, task, &room)))
+        if (key != CA_NONE && counts(task, ca_tasks_wait(tasks, task, &room), is_timed(limits, i)))
             at_site[key]++;
     }
     for (size_t i = 0; i < tasks->list.len; i++) {
         struct ca_task *task = &tasks->list.data[i];
         uint32_t key = ca_sites_key(sites, task);
         struct ca_wait room;
-        judge(task, ca_tasks_wait(tasks, task, &room), key == CA_NONE ? 0 : at_site[key], limits);
+        judge(task, ca_tasks_wait(tasks, task, &room), key == CA_NONE ? 0 : at_site[key],
+              is_timed(limits, i), limits);
     }
     free(at_site);
     return true;

@@ -22,8 +22,9 @@ enum ca_proof {
 };
 
 struct ca_verdict_limits {
-    int64_t threshold;  /* tasks at one blocking site */
-    int64_t min_age_ns; /* 0: off */
+    int64_t threshold;    /* tasks at one blocking site */
+    int64_t min_age_ns;   /* 0: off */
+    const uint8_t *timed; /* by task: a timer will release it, see ca_proof_timed; NULL: none */
 };
 
 /* The contract's words; NULL for none. */

@@ -147,6 +147,9 @@ struct ca_heap_ops {
                    uint64_t *from, uint64_t *values, uint32_t *offsets, size_t cap, bool *exact);
     /* Timers that are pending, as roots: what they will call or send on. May be NULL. */
     void (*timers)(struct ca_heap *heap, const struct ca_root_sink *sink);
+    /* Puts the addresses of what a pending timer will close or send on (and maybe others, which are
+     * nothing that a task waits for) into ret. false: no memory. May be NULL. */
+    bool (*timed)(struct ca_heap *heap, struct ca_map *ret);
     /* A way in words; hops[0] is a root, others may be. Text is interned in strings. May be NULL.
      */
     void (*describe_route)(struct ca_heap *heap, struct ca_strings *strings, struct ca_hop *hops,

@@ -119,7 +119,7 @@ def check_frames(coreanalyze, toolchain, binary, core, said):
     assert path[0]["function"] == "main.main"
     assert any(word in source[path[0]["line"] - 1] for word in ("time.Sleep", "syscall.Kill"))
     _, path, _ = found["byTimer"]
-    assert re.fullmatch(r"timer, due in 3[45]\d\d s", path[0]["name"])
+    assert re.fullmatch(r"timer, due in 3[456]\d\d s", path[0]["name"])
     assert path[0]["type"] == "func()" and path[0]["function"].startswith("context.With")
     assert path[-1]["address"] == said["byTimer"][0] and path[-1]["type"] == CHAN
     # What a closure captures has a name since Go 1.23.

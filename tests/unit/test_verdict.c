@@ -52,7 +52,7 @@ static void judge(struct fixture *f, int64_t threshold, int64_t min_age)
 {
     static struct ca_runtime runtime = {.ops = &ops};
     struct ca_runtime *runtimes[] = {&runtime};
-    struct ca_verdict_limits limits = {threshold, min_age};
+    struct ca_verdict_limits limits = {threshold, min_age, NULL};
     assert_null(ca_sites_name(&f->sites, &f->tasks, runtimes));
     assert_true(ca_verdict_judge(&f->tasks, &f->sites, &limits));
     assert_true(ca_groups_make(&f->groups, &f->tasks, &f->sites));

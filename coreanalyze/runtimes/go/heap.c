@@ -569,6 +569,7 @@ const struct ca_heap_ops ca_go_heap_ops = {
     .waits_on = go_waits_on,
     .scan = ca_go_heap_scan,
     .timers = ca_go_heap_timers,
+    .timed = ca_go_heap_timed,
     .describe_route = ca_go_heap_describe_route,
     .shape = ca_go_heap_shape,
     .destroy = go_destroy,

@@ -163,6 +163,9 @@ bool ca_go_heap_words(struct ca_go_heap *heap, const struct ca_root_sink *sink,
 
 /* heap_timers.c */
 void ca_go_heap_timers(struct ca_heap *heap, const struct ca_root_sink *sink);
+bool ca_go_heap_timed(struct ca_heap *heap, struct ca_map *ret);
+/* heap_tasks.c: where an object lies; NULL: in no span. */
+const struct ca_region *ca_go_heap_region(struct ca_go_heap *heap, uint64_t address);
 
 /* heap_threads.c. Threads on which a goroutine is come with its task, others with the roots. */
 bool ca_go_heap_read_threads(struct ca_go_heap *heap); /* false: no memory */

@@ -260,7 +260,7 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
 }
 
 /* Most records lie where the one before does. */
-static const struct ca_region *region_of(struct ca_go_heap *heap, uint64_t address)
+const struct ca_region *ca_go_heap_region(struct ca_go_heap *heap, uint64_t address)
 {
     size_t low = 0, high = heap->heap.regions.len;
     if (heap->record_region < high) {
@@ -288,7 +288,7 @@ static const struct ca_region *region_of(struct ca_go_heap *heap, uint64_t addre
 static void scan_pointers(struct scan *scan, struct ca_root *root, uint64_t g)
 {
     struct ca_go_heap *heap = scan->heap;
-    const struct ca_region *region = region_of(heap, g);
+    const struct ca_region *region = ca_go_heap_region(heap, g);
     uint64_t values[BATCH], from = 0;
     uint32_t offsets[BATCH];
     struct ca_word words[BATCH];

@@ -1,0 +1,3 @@
+module godeadlines
+
+go 1.19
