@@ -117,6 +117,22 @@ def test_scan_by_a_mangled_pointer(coreanalyze, crashes, tmp_path):
     assert {x["id"] for x in document["tasks"]} == told
 
 
+def test_scan_for_what_holds_lists(coreanalyze, crashes, tmp_path):
+    """The pools are found by scanning, the strands by their lists."""
+    text = described("odd").read_text()
+    start, end = text.index("  - array: odd_pools"), text.index("current:")
+    path = tmp_path / "odd.yaml"
+    path.write_text(text[:start] + """  - scan: odd_pool
+    where: [.live.next->prev == &.live, .over.next->prev == &.over,
+            .stack_bytes within 0x4000 .. 0x10001, .count within 1 .. 10000]
+    each: [{ring: .live, item: . in odd_strand.ring}]
+""" + text[end:])
+    document = coreanalyze.json("tasks", crashes("odd").core, "--runtime-file", path)
+    usual = coreanalyze.json("tasks", crashes("odd").core, "--runtime-file", described("odd"))
+    assert [x["id"] for x in document["tasks"]] == [x["id"] for x in usual["tasks"]]
+    assert len(document["tasks"]) == 2404
+
+
 def test_same_ids(coreanalyze, crashes, tmp_path):
     """Ids that are not unique name nothing: addresses do."""
     text = described("odd").read_text().replace("  id: .id\n", "  id: .color\n")
@@ -184,3 +200,35 @@ def test_what_cannot_be_read_is_explained(coreanalyze, crashes, tmp_path, right,
     done = coreanalyze.run("describe", "--check", path, crashes("odd").core)
     assert done.returncode == 2
     assert says in done.stderr.decode(), done.stderr
+
+
+RULES = "rules:\n"
+#: What would never be looked at, in place of the first text, and what is said of it.
+MISPLACED = [
+    (RULES, "waits: [{ring: odd_pools[0].live, rules: [{frame: x}], task: .}]\nrules:\n", "frame"),
+    (RULES, "rules:\n  - {any-of: {one: ., rules: [{frame: 'odd_*'}]}}\n", "frame"),
+    (RULES, "rules:\n  - {cases: {one: ., rules: [{frame: 'odd_*'}]}}\n", "frame"),
+    (RULES, "rules:\n  - {cases: {one: ., rules: [{fd: .id}]}}\n", "fd"),
+    (RULES, "rules:\n  - {any-of: {one: ., state: runnable}}\n", "state"),
+    (RULES, "rules:\n  - {any-of: {one: ., task: .}}\n", "task"),
+    (RULES, "rules:\n  - {object-ring: {ring: .queue, item: . in odd_strand.queue}}\n", "head"),
+    (RULES, "waits: [{ring: odd_pools[0].live, wait: io}]\nrules:\n", "task"),
+    ("each: [{ring: .live,", "each: [{ring: .live, rules: [{wait: io}],", "rules"),
+    ("each: [{ring: .live,", "each: [{ring: .live, count: 3,", "count"),
+    ("each: [{ring: .live,", "each: [{ring: .live, left: .next,", "left"),
+    ("each: [{ring: .over,", "state: dead\n    each: [{ring: .over,", "state"),
+]
+
+
+@pytest.mark.parametrize("right,wrong,key", MISPLACED, ids=[x[1] for x in MISPLACED])
+def test_what_would_never_hold_is_refused(coreanalyze, crashes, tmp_path, right, wrong, key):
+    text = described("odd").read_text()
+    assert right in text
+    path = tmp_path / "odd.yaml"
+    path.write_text(text.replace(right, wrong.replace("odd_pools[0].live", '"odd_pools[0].live"'), 1))
+    at = text[:text.index(right)].count("\n") + 1
+    done = coreanalyze.run("describe", "--check", path, crashes("odd").core)
+    said = done.stderr.decode()
+    assert done.returncode == 2, done.stdout
+    assert f'"{key}"' in said, said
+    assert any(f"line {n}: " in said for n in (at - 1, at, at + 1)), said

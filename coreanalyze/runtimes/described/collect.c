@@ -139,14 +139,14 @@ static bool on_item(void *arg, struct ca_source *source, const struct ca_scope *
     return ca_vec_push(&self->found, (struct ca_found){scope->here, source, CA_NONE});
 }
 
-static void report_breaks(struct ca_described *self, const struct ca_source *source)
+void ca_described_breaks(struct ca_described *self, const struct ca_source *source)
 {
     if (source->breaks)
         ca_gaps_add(self->base.context.gaps, self->base.name, source->broke_at,
                     "the %s of line %u broke after %" PRIu64 " elements: %s", source->word,
                     source->line, source->found, source->broke_why);
     for (const struct ca_source *each = source->each; each; each = each->next)
-        report_breaks(self, each);
+        ca_described_breaks(self, each);
 }
 
 static bool find(struct ca_described *self)
@@ -155,7 +155,7 @@ static bool find(struct ca_described *self)
     bool ok = true;
     for (struct ca_source *s = self->description.tasks; ok && s; s = s->next) {
         ok = ca_walk(s, &scope, on_item, self);
-        report_breaks(self, s);
+        ca_described_breaks(self, s);
     }
     return ok;
 }
@@ -268,8 +268,8 @@ static void find_on_stacks(struct ca_described *self, struct ca_tasks *tasks)
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-static const char *reason_of(struct ca_described *self, struct ca_tasks *tasks,
-                             const struct ca_known *known, const struct ca_scope *scope)
+const char *ca_described_reason(struct ca_described *self, struct ca_tasks *tasks,
+                                const struct ca_known *known, const struct ca_scope *scope)
 {
     uint64_t value;
     if (known->reason)
@@ -347,7 +347,7 @@ static bool read_task(struct ca_described *self, struct ca_tasks *tasks, struct 
     if (known->state != CA_UNSET)
         task.state = (uint8_t)known->state;
     task.flags = (known->system ? CA_TASK_SYSTEM : 0) | (known->main ? CA_TASK_MAIN : 0);
-    task.reason = reason_of(self, tasks, known, &scope);
+    task.reason = ca_described_reason(self, tasks, known, &scope);
     ca_described_identify(self, tasks, &task, &scope);
     const uint64_t *thread = ca_map_get(&self->current, found->address);
     if (thread) {
@@ -396,7 +396,7 @@ static void finish_task(struct ca_described *self, struct ca_tasks *tasks, uint3
     else
         know_again(self, found, &scope, marks, &again);
     if (marks && tasks->list.data[index].state != CA_STATE_RUNNING)
-        tasks->list.data[index].reason = reason_of(self, tasks, known, &scope);
+        tasks->list.data[index].reason = ca_described_reason(self, tasks, known, &scope);
     if (tasks->list.data[index].state != CA_STATE_RUNNING &&
         tasks->list.data[index].state != CA_STATE_RUNNABLE)
         ca_described_wait(self, tasks, index, known, &scope);

@@ -100,6 +100,11 @@ struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_task
 /* The task that the value of a path names, a pointer to it or its id; CA_NONE: none. */
 uint32_t ca_described_task_of(const struct ca_described *self, const struct ca_expr *expr,
                               uint64_t value);
+/* In the runtime's words, interned; NULL: none. */
+const char *ca_described_reason(struct ca_described *self, struct ca_tasks *tasks,
+                                const struct ca_known *known, const struct ca_scope *scope);
+/* A gap for each walk that broke. */
+void ca_described_breaks(struct ca_described *self, const struct ca_source *source);
 /* waits.c: what each task waits for, once all are known. */
 void ca_described_wait(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
                        const struct ca_known *known, const struct ca_scope *scope);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtimes/described/parse.h"
+#include "runtimes/described/places.h"
 
 #define KEY(name, field)                                                                           \
     {                                                                                              \
@@ -325,5 +326,5 @@ struct ca_error *ca_description_read(struct ca_description *d, enum ca_arch arch
         error = ca_error_create(CA_ERROR_FORMAT, "line 1: a description needs \"task\"");
     if (!error && !d->tasks)
         error = ca_error_create(CA_ERROR_FORMAT, "line 1: a description needs \"tasks\"");
-    return error;
+    return error ? error : ca_description_places(d);
 }

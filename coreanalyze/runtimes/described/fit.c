@@ -38,8 +38,7 @@ static void bind_rules(struct fitting *f, const struct ca_ctype *here, const str
                        struct ca_when *rule);
 
 /* A walk inside an outcome; dropped when it does not bind. */
-static void bind_inner(struct fitting *f, const struct ca_ctype *here, struct ca_source **source,
-                       const struct ca_ctype *outer);
+static void bind_inner(struct fitting *f, const struct ca_ctype *here, struct ca_source **source);
 
 static void bind_outcome(struct fitting *f, const struct ca_ctype *here,
                          const struct ca_ctype *outer, struct ca_outcome *outcome)
@@ -49,29 +48,41 @@ static void bind_outcome(struct fitting *f, const struct ca_ctype *here,
                                &outcome->deadline};
     for (size_t i = 0; i < sizeof(exprs) / sizeof(*exprs); i++)
         bind(f, here, outer, exprs[i], false);
-    bind_inner(f, here, &outcome->cases, outer);
-    bind_inner(f, here, &outcome->any, outer);
-    bind_inner(f, here, &outcome->object_ring, outer);
+    bind_inner(f, here, &outcome->cases);
+    bind_inner(f, here, &outcome->any);
+    bind_inner(f, here, &outcome->object_ring);
 }
 
-static void bind_inner(struct fitting *f, const struct ca_ctype *here, struct ca_source **slot,
-                       const struct ca_ctype *outer)
+/* What the innermost walks say of their items; outer: what the walk starts at. Of a task it is
+ * forgotten, once found. */
+static void bind_items(struct fitting *f, struct ca_source *source, const struct ca_ctype *outer,
+                       bool tasks)
 {
-    struct ca_source *source = *slot;
+    if (source->skipped)
+        return;
+    for (struct ca_source *each = source->each; each; each = each->next)
+        bind_items(f, each, tasks ? NULL : source->item_type, tasks);
+    if (source->each)
+        return;
+    bind(f, source->node_type, outer, &source->head, false);
+    bind(f, source->item_type, outer, &source->task, true);
+    bind_outcome(f, source->item_type, outer, &source->as);
+    bind_rules(f, source->item_type, outer, source->rules);
+}
+
+static void bind_inner(struct fitting *f, const struct ca_ctype *here, struct ca_source **slot)
+{
     unsigned line;
     const char *key;
-    (void)outer;
-    if (!source)
+    if (!*slot)
         return;
-    const char *why = ca_walk_bind(f->types, source, here, &line, &key);
+    const char *why = ca_walk_bind(f->types, *slot, here, &line, &key);
     if (why) {
         misfit(f, line, key, why, false);
         *slot = NULL;
         return;
     }
-    bind(f, source->node_type, here, &source->head, false);
-    bind_outcome(f, source->item_type, here, &source->as);
-    bind_rules(f, source->item_type, here, source->rules);
+    bind_items(f, *slot, here, false);
 }
 
 static void bind_rules(struct fitting *f, const struct ca_ctype *here, const struct ca_ctype *outer,
@@ -91,25 +102,19 @@ static bool same_type(const struct ca_ctype *a, const struct ca_ctype *b)
     return a == b || (a && b && *a->name && strcmp(a->name, b->name) == 0);
 }
 
-/* The leaves of nested walks are what they find. */
-static void bind_leaves(struct fitting *f, struct ca_source *source, bool tasks)
+/* The innermost of nested walks must find tasks. */
+static void check_leaves(struct fitting *f, struct ca_source *source)
 {
     if (source->skipped)
         return;
     for (struct ca_source *each = source->each; each; each = each->next)
-        bind_leaves(f, each, tasks);
-    if (source->each)
+        check_leaves(f, each);
+    if (source->each || same_type(source->item_type, f->d->task_type))
         return;
-    if (tasks && !same_type(source->item_type, f->d->task_type)) {
-        const char *why =
-            ca_arena_printf(f->types->arena, "it finds %s, not %s: say \"item\" or \"as\"",
-                            source->item_type ? source->item_type->name : "something untyped",
-                            f->d->task_type_name);
-        misfit(f, source->line, source->word, why, true);
-    }
-    bind(f, source->item_type, NULL, &source->task, true);
-    bind_outcome(f, source->item_type, NULL, &source->as);
-    bind_rules(f, source->item_type, NULL, source->rules);
+    const char *why = ca_arena_printf(
+        f->types->arena, "it finds %s, not %s: say \"item\" or \"as\"",
+        source->item_type ? source->item_type->name : "something untyped", f->d->task_type_name);
+    misfit(f, source->line, source->word, why, true);
 }
 
 static void bind_sources(struct fitting *f, struct ca_source *source, bool tasks)
@@ -118,7 +123,9 @@ static void bind_sources(struct fitting *f, struct ca_source *source, bool tasks
         unsigned line;
         const char *key, *why = ca_walk_bind(f->types, source, NULL, &line, &key);
         if (!why) {
-            bind_leaves(f, source, tasks);
+            if (tasks)
+                check_leaves(f, source);
+            bind_items(f, source, NULL, tasks);
             continue;
         }
         source->skipped = true;

@@ -126,7 +126,10 @@ static bool candidate(struct scan *scan, uint64_t address)
         return true;
     }
     source->found++;
-    return scan->fn(scan->arg, source, &scan->scope);
+    for (struct ca_source *each = source->each; each; each = each->next)
+        if (!ca_walk(each, &scan->scope, scan->fn, scan->arg))
+            return false;
+    return source->each || scan->fn(scan->arg, source, &scan->scope);
 }
 
 static inline __attribute__((always_inline)) bool is_wanted(const struct fast *fast, uint64_t word,

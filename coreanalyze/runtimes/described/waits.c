@@ -76,7 +76,7 @@ struct gathering {
     struct ca_tasks *tasks;
     struct ca_wait *wait;
     const struct ca_known *known;
-    struct ca_known merged; /* any-of */
+    const char *reason; /* any-of: the first event's that has one */
     uint32_t count;
 };
 
@@ -127,6 +127,7 @@ static void fill(struct ca_described *self, struct ca_tasks *tasks, const struct
     } else if (known->object_ring && known->object_ring->head.bound) {
         struct ca_source *ring = known->object_ring;
         struct ca_scope own = *scope;
+        own.outer = scope->here;
         own.here = ca_walk_ring_head(ring, scope, &self->by_address);
         if (own.here && ca_expr_address(&ring->head, &own, &address))
             object = ca_fit_object(&self->description, ca_expr_pointee(&self->types, &ring->head));
@@ -172,8 +173,8 @@ static bool on_event(void *arg, struct ca_source *source, const struct ca_scope 
     ca_known_add(&known, &source->as);
     if (known.exclude)
         return true;
-    if (!g->merged.reason && known.reason)
-        g->merged.reason = known.reason;
+    if (!g->reason)
+        g->reason = ca_described_reason(g->self, g->tasks, &known, scope);
     known.any = NULL;
     fill(g->self, g->tasks, &known, scope, g->wait);
     return ++g->count < CASES;
@@ -204,12 +205,9 @@ void ca_described_wait(struct ca_described *self, struct ca_tasks *tasks, uint32
     fill(self, tasks, known, scope, &wait);
     if (known->any) {
         struct gathering g = {.self = self, .tasks = tasks, .wait = &wait, .known = known};
-        ca_known_init(&g.merged);
         ca_walk(known->any, scope, on_event, &g);
-        struct ca_task *task = &tasks->list.data[index];
-        if (!task->reason && g.merged.reason)
-            task->reason =
-                ca_strings_intern(&tasks->strings, g.merged.reason, strlen(g.merged.reason));
+        if (!tasks->list.data[index].reason)
+            tasks->list.data[index].reason = g.reason;
     }
     store(self, tasks, index, &wait);
 }
@@ -228,10 +226,10 @@ static bool on_side(void *arg, struct ca_source *source, const struct ca_scope *
     ca_known_add(&known, &source->as);
     ca_known_rules(&known, source->rules, scope, 0);
     struct ca_task *task = &g->tasks->list.data[index];
-    if (task->state == CA_STATE_RUNNING || task->state == CA_STATE_RUNNABLE)
+    if (known.exclude || task->state == CA_STATE_RUNNING || task->state == CA_STATE_RUNNABLE)
         return true;
-    if (!task->reason && known.reason)
-        task->reason = ca_strings_intern(&g->tasks->strings, known.reason, strlen(known.reason));
+    if (!task->reason)
+        task->reason = ca_described_reason(g->self, g->tasks, &known, scope);
     ca_described_wait(g->self, g->tasks, index, &known, scope);
     return true;
 }
@@ -241,11 +239,7 @@ void ca_described_side_waits(struct ca_described *self, struct ca_tasks *tasks)
     struct gathering g = {.self = self, .tasks = tasks};
     struct ca_scope scope = ca_described_scope(self, 0);
     for (struct ca_source *s = self->description.waits; s; s = s->next) {
-        if (!s->task.text)
-            continue;
         ca_walk(s, &scope, on_side, &g);
-        if (s->breaks)
-            ca_gaps_add(self->base.context.gaps, self->base.name, s->broke_at,
-                        "the %s of line %u broke: %s", s->word, s->line, s->broke_why);
+        ca_described_breaks(self, s);
     }
 }

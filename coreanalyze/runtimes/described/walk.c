@@ -406,6 +406,7 @@ uint64_t ca_walk_ring_head(struct ca_source *source, const struct ca_scope *scop
 {
     uint64_t start, at, head = 0;
     struct ca_scope own = *scope;
+    own.outer = scope->here;
     CA_VEC(uint64_t) path = {0};
     if (!ca_expr_address(&source->root, scope, &start) || !start)
         return 0;
