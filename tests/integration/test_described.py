@@ -209,6 +209,59 @@ def test_boost_fiber(coreanalyze, tmp_path):
         assert not wrong, wrong[:10]
 
 
+ROOT = "boost::fibers::context_initializer::active_"
+
+
+def channels(document, text):
+    """What the program says of each fiber's channel, and what is told, by the fiber's address."""
+    want, got = {}, {}
+    for line in text.splitlines():
+        if line == "ready":
+            break
+        fiber, channel, capacity, closed, reason = line.split("\t")
+        known = channel != "(nil)"
+        want[fiber] = (reason, channel if known else None, int(capacity) if known else None,
+                       closed == "1" if known else None)
+    for task in document["tasks"]:
+        wait = task["waiting_for"] or {}
+        if wait.get("kind") == "channel":
+            got[task["address"]] = (task["reason"], wait["address"], wait["capacity"],
+                                    wait["closed"])
+    return want, got
+
+
+@pytest.mark.parametrize("known_from", ["layout", "dwarf"])
+def test_boost_fiber_channels(coreanalyze, tmp_path, known_from):
+    """Capacity, closed and direction of channels of several types, in a program with debug
+    information: by the layout for Debian's stripped library; and, since compilers describe the class
+    of a fiber only in the library unless told to, all by the paths, without the layout."""
+    need("boost-fiber")
+    program, options, flags = tmp_path / "fiberchannels", [], []
+    source = csamples.ROOT / "tests" / "programs" / "fiberchannels" / "fiberchannels.cpp"
+    if known_from == "dwarf":
+        flags = ["-femit-class-debug-always"]
+        shipped = (csamples.ROOT / "coreanalyze/runtimes/descriptions/boost-fiber.yaml").read_text()
+        text = shipped[:shipped.index("\nlayouts:") + 1].replace(ROOT, "some_fiber")
+        assert ROOT in shipped and "soname: libboost_fiber.so.1.74.0" in text
+        (tmp_path / "own.yaml").write_text(
+            text.replace("soname: libboost_fiber.so.1.74.0", "symbol: some_fiber"))
+        options = ["--runtime-file", tmp_path / "own.yaml"]
+    subprocess.run(["g++", "-g", "-O1", "-std=gnu++17", "-Wall", "-Wextra", "-Werror", *flags,
+                    "-o", program, source, "-lboost_fiber", "-lboost_context", "-lpthread"],
+                   check=True)
+    died = csamples.die(program, [], tmp_path / "run")
+    document = coreanalyze.json("tasks", died.core, *options)
+    want, got = channels(document, died.stdout)
+    assert len(want) == 125
+    assert got == want
+    runtimes = {x["layout"]: x["tasks"] for x in document["runtimes"] if x["name"] == "boost-fiber"}
+    assert runtimes == {"dwarf" if known_from == "dwarf" else "description": 126}
+    with csamples.waiting(program, ["wait"]) as (process, text):
+        document = coreanalyze.json("tasks", "-p", process.pid, *options)
+    want, got = channels(document, text)
+    assert got == want
+
+
 def test_boost_fiber_in_threads(coreanalyze, tmp_path):
     """Four threads, a scheduler in each: roots that are thread-local, in a library, in a core."""
     need("boost-fiber")

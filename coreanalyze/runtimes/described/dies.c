@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Classes of names in the index. A definition of a struct and a typedef may share a name. */
-enum { NAME_TYPE = 1, NAME_ALIAS, NAME_VARIABLE, NAME_ENUMERATOR, NAME_GONE };
+enum { NAME_TYPE = 1, NAME_ALIAS, NAME_VARIABLE, NAME_ENUMERATOR, NAME_GONE, NAME_TEMPLATE };
 
 enum { SCOPE_DEPTH = 24, NAME_SIZE = 512 };
 
@@ -30,6 +30,16 @@ static void add(struct scope *scope, int class, const char *name, size_t size, D
         types->nomem = true;
     else if (!*slot && ca_vec_push(&types->entries, (struct ca_types_entry){*die, scope->module}))
         *slot = types->entries.len;
+}
+
+/* Under its name, and as an instance of its template: "a::b<int>" also as "a::b". */
+static void add_type(struct scope *scope, size_t prefix, const char *name, size_t size,
+                     Dwarf_Die *die)
+{
+    const char *angle = size && name[size - 1] == '>' ? memchr(name, '<', size) : NULL;
+    add(scope, NAME_TYPE, scope->name, prefix + size, die);
+    if (angle)
+        add(scope, NAME_TEMPLATE, scope->name, prefix + (size_t)(angle - name), die);
 }
 
 static void add_enumerators(struct scope *scope, size_t prefix, Dwarf_Die *die)
@@ -92,7 +102,7 @@ static void index_die(struct scope *scope, size_t prefix, unsigned depth, Dwarf_
     case DW_TAG_class_type:
     case DW_TAG_union_type:
         if (name && tag != DW_TAG_namespace && !ca_die_flag(die, DW_AT_declaration))
-            add(scope, NAME_TYPE, scope->name, end, die);
+            add_type(scope, prefix, name, size, die);
         if (depth < SCOPE_DEPTH && (scope->cplusplus || tag == DW_TAG_namespace)) {
             if (name) {
                 memcpy(scope->name + end, "::", 2);
@@ -208,6 +218,8 @@ static const struct ca_types_entry *find_either(struct ca_types *types, int clas
 bool ca_dies_type(struct ca_types *types, const char *name, Dwarf_Die *ret)
 {
     const struct ca_types_entry *entry = find_either(types, NAME_TYPE, NAME_ALIAS, name);
+    if (!entry)
+        entry = find(types, NAME_TEMPLATE, name);
     if (entry)
         *ret = entry->die;
     return entry != NULL;
