@@ -85,6 +85,23 @@ def make():
         raise RuntimeError(f"make samples-c:\n{done.stderr}")
 
 
+# lldb before 21 does not get out of functions whose cold part lies elsewhere, as gcc puts it.
+WHOLE = "-fno-reorder-blocks-and-partition"
+
+
+def unsplit(name):
+    """The sample NAME (c/many), built with every function in one piece."""
+    out = OUT.parent / "samples-unsplit"
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(
+            ["make", "-s", f"SAMPLE_OUT={out.relative_to(ROOT)}",
+             f"SAMPLE_CFLAGS=-std=gnu11 -O2 -g -I. -Isamples/c {WHOLE}",
+             str((out / name).relative_to(ROOT))], cwd=ROOT, check=True)
+    return out / name
+
+
 def parse(text):
     """The tasks of an account: a list of dicts with the keys COLUMNS, `-` as None. Raises
     ValueError where it is not an account, or is not complete."""
