@@ -53,6 +53,8 @@ struct ca_error *ca_session_locals(struct ca_session *session, size_t i, size_t 
         return error;
     bool exact = is_exact(session, i, task.frames[frame].sp);
     place.pc = task.frames[frame].pc - !exact;
+    place.called = !exact;
+    place.line = task.frames[frame].line;
     find_cfa(session, exact, &place);
     error =
         ca_locals_read(session->modules, &place, inlined_within(&task, frame), &session->locals);

@@ -71,6 +71,18 @@ static const char *keep(struct ca_locals *locals, const struct ca_buf *buf)
                                      : NULL;
 }
 
+/* Go's scopes begin before the statement that declares: what is there until then is left over. The
+ * compiler's own variables, which have names with a dot, are not declared anywhere. */
+static bool is_ahead(const struct ca_local_frame *frame, Dwarf_Die *variable)
+{
+    Dwarf_Die unit;
+    const char *name = dwarf_diename(variable);
+    int line;
+    return frame->line && name && *name != '.' && dwarf_tag(variable) == DW_TAG_variable &&
+           dwarf_diecu(variable, &unit, NULL, NULL) && dwarf_srclang(&unit) == DW_LANG_Go &&
+           dwarf_decl_line(variable, &line) == 0 && line >= frame->line;
+}
+
 static bool add_variable(struct ca_local_frame *frame, Dwarf_Die *variable, struct ca_locals *ret)
 {
     const char *name = dwarf_diename(variable);
@@ -78,11 +90,16 @@ static bool add_variable(struct ca_local_frame *frame, Dwarf_Die *variable, stru
     struct ca_whereabouts place;
     if (!name || !*name || dwarf_hasattr_integrate(variable, DW_AT_artificial))
         return true;
+    /* Go's generic functions get one; it is said to be in memory where it never was put. */
+    if (!strcmp(name, ".dict"))
+        return true;
     struct ca_local_info local = {.argument = dwarf_tag(variable) == DW_TAG_formal_parameter};
     bool typed = ca_die_type(variable, &type);
     local.why = ca_whereabouts_find(frame, variable, &place);
     if (!local.why && !typed)
         local.why = "of unknown type";
+    if (!local.why && is_ahead(frame, variable))
+        local.why = "perhaps not set yet";
     if (*name == '&' && typed) {
         Dwarf_Die pointee;
         struct ca_whereabouts behind = {0};

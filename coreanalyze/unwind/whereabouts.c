@@ -5,6 +5,7 @@
 #include "unwind/locals.h"
 
 static const char OPTIMISED[] = "optimised out";
+static const char NOWHERE[] = "nowhere here";
 static const char UNREADABLE[] = "not readable";
 static const char UNKNOWN_OP[] = "at a place that cannot be followed";
 
@@ -275,19 +276,33 @@ static const char *constant(Dwarf_Die *variable, struct ca_whereabouts *ret)
     return NULL;
 }
 
+static const char *place_at(const struct ca_local_frame *frame, Dwarf_Attribute *attr, uint64_t pc,
+                            struct ca_whereabouts *ret)
+{
+    Dwarf_Op own[OPERATIONS], *ops;
+    size_t count;
+    memset(ret, 0, sizeof(*ret));
+    if (!ca_expression_at(attr, pc - frame->bias, own, OPERATIONS, &ops, &count))
+        return NOWHERE;
+    for (size_t i = 0; i < count && i < STEPS; i++)
+        if (ops[i].atom == DW_OP_piece)
+            return pieces(frame, ops, count, ret);
+    return one_place(frame, attr, ops, count, ret);
+}
+
 const char *ca_whereabouts_find(const struct ca_local_frame *frame, Dwarf_Die *variable,
                                 struct ca_whereabouts *ret)
 {
     Dwarf_Attribute attr;
-    Dwarf_Op own[OPERATIONS], *ops;
-    size_t count;
     memset(ret, 0, sizeof(*ret));
     if (!dwarf_attr(variable, DW_AT_location, &attr))
         return constant(variable, ret);
-    if (!ca_expression_at(&attr, frame->pc - frame->bias, own, OPERATIONS, &ops, &count))
+    const char *why = place_at(frame, &attr, frame->pc, ret);
+    if (why == NOWHERE)
         return OPTIMISED;
-    for (size_t i = 0; i < count && i < STEPS; i++)
-        if (ops[i].atom == DW_OP_piece)
-            return pieces(frame, ops, count, ret);
-    return one_place(frame, &attr, ops, count, ret);
+    if (why != OPTIMISED || !frame->called)
+        return why;
+    /* It was in a register that the call does not keep. Where it is to be found once the call has
+     * returned, it has been put before: Go spills arguments so. */
+    return place_at(frame, &attr, frame->pc + 1, ret) ? OPTIMISED : NULL;
 }
