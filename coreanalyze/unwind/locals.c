@@ -71,6 +71,31 @@ static const char *keep(struct ca_locals *locals, const struct ca_buf *buf)
                                      : NULL;
 }
 
+/* cmd/internal/dwarf of Go 1.23 and newer: the variable is one that a function literal captures. */
+enum { GO_CLOSURE_OFFSET = 0x2907 };
+
+static bool is_literal(Dwarf_Die *function)
+{
+    const char *name = dwarf_diename(function);
+    return name && strstr(name, ".func");
+}
+
+/* Captured variables are said to be declared where the function literal uses them first. Before Go
+ * 1.23 nothing tells them from its own. */
+static bool tells_captured(Dwarf_Die *function)
+{
+    Dwarf_Die child;
+    if (!is_literal(function))
+        return true;
+    if (dwarf_child(function, &child))
+        return false;
+    do {
+        if (dwarf_hasattr(&child, GO_CLOSURE_OFFSET))
+            return true;
+    } while (dwarf_siblingof(&child, &child) == 0);
+    return false;
+}
+
 /* Go's scopes begin before the statement that declares: what is there until then is left over. The
  * compiler's own variables, which have names with a dot, are not declared anywhere. */
 static bool is_ahead(const struct ca_local_frame *frame, Dwarf_Die *variable)
@@ -78,7 +103,8 @@ static bool is_ahead(const struct ca_local_frame *frame, Dwarf_Die *variable)
     Dwarf_Die unit;
     const char *name = dwarf_diename(variable);
     int line;
-    return frame->line && name && *name != '.' && dwarf_tag(variable) == DW_TAG_variable &&
+    return frame->line && frame->tells_captured && name && !strchr(name, '.') &&
+           dwarf_tag(variable) == DW_TAG_variable && !dwarf_hasattr(variable, GO_CLOSURE_OFFSET) &&
            dwarf_diecu(variable, &unit, NULL, NULL) && dwarf_srclang(&unit) == DW_LANG_Go &&
            dwarf_decl_line(variable, &line) == 0 && line >= frame->line;
 }
@@ -168,5 +194,6 @@ struct ca_error *ca_locals_read(struct ca_modules *modules, struct ca_local_fram
     Dwarf_Attribute base;
     frame->frame_base = dwarf_attr_integrate(&chain[0], DW_AT_frame_base, &base);
     unsigned at = inlined < count ? count - 1 - inlined : 0;
+    frame->tells_captured = tells_captured(&chain[at]);
     return add_scope(frame, &chain[at], 0, ret) ? NULL : &ca_error_nomem;
 }

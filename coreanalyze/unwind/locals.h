@@ -22,10 +22,11 @@ struct ca_local_frame {
     struct ca_regs regs;
     bool has_cfa;
     uint64_t cfa;
-    uint64_t pc;     /* inside the instruction that it stands at: a return address minus 1 */
-    bool called;     /* pc is inside a call, which returns to pc + 1 */
-    int line;        /* that it stands at; 0: not known */
-    Dwarf_Addr bias; /* address in the target minus address in the debug information */
+    uint64_t pc;         /* inside the instruction that it stands at: a return address minus 1 */
+    bool called;         /* pc is inside a call, which returns to pc + 1 */
+    int line;            /* that it stands at; 0: not known */
+    bool tells_captured; /* set by ca_locals_read */
+    Dwarf_Addr bias;     /* address in the target minus address in the debug information */
     Dwarf_Attribute *frame_base; /* of the function; NULL: none */
 };
 

@@ -79,6 +79,21 @@ def test_set_variables_are_shown(shapes):
             assert re.match(r"\{0, 0", found["buffer"].value)
 
 
+@pytest.mark.parametrize("sample, function, name, wanted", [
+    ("firstanswer", "samples/firstanswer.lookup.func2", "key", ['"a"', '"b"', '"c"']),
+    ("timeout", "samples/timeout.get.func1", "url", ['"http://example.com/"']),
+])
+def test_captured_variables_are_shown(sample, function, name, wanted, tmp_path):
+    """They count as declared where they are first used, which may be the line it waits at."""
+    import coreanalyze
+    binary = build.build(toolchains.newest(), "all", "plain")
+    with doors.frozen(binary, [sample], tmp_path) as found:
+        with coreanalyze.open_core(str(found.core), exe=str(binary)) as session:
+            found.session, found.tasks = session, session.tasks()["tasks"]
+            values = {variables[name].value for _, variables in frame_of(found, function)}
+    assert sorted(values) == wanted
+
+
 def test_no_dictionaries(shapes):
     for function in ("main.genericFunction[...]", "main.(*pair[...]).parked"):
         for _, found in frame_of(shapes, function):
