@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "analysis/circle.h"
+#include "analysis/evidence.h"
 #include "base/mapped.h"
 #include "session.h"
 
@@ -440,22 +440,25 @@ struct ca_error *ca_session_explain(struct ca_session *session, size_t i,
     if (i >= session->tasks.list.len)
         return ca_error_create(CA_ERROR_NOT_FOUND, "there is no task at index %zu", i);
     const struct ca_task *task = task_at(session, i);
+    struct ca_prover *prover = ca_proof_of(&session->provers, task);
+    if (task->verdict == CA_VERDICT_LEAKED) {
+        /* Its own evidence, not that of the group's first. */
+        ca_evidence_list list = {0};
+        struct ca_error *error =
+            ca_evidence_of_task(prover, &session->tasks, &session->sites, (uint32_t)i, &list);
+        if (!error && !keep_evidence(session, list.data, list.len))
+            error = &ca_error_nomem;
+        ca_vec_deinit(&list);
+        ret->evidence = session->evidence.data;
+        ret->evidence_count = session->evidence.len;
+        return ca_session_check_files(session, error);
+    }
     struct ca_group_info group = {0};
     if (task->group != CA_NONE && ca_session_group(session, task->group, &group)) {
         ret->evidence = group.evidence;
         ret->evidence_count = group.evidence_count;
     }
-    if (task->verdict == CA_VERDICT_LEAKED && task->proof == CA_PROOF_DEADLOCK) {
-        /* A task's own circle, not that of the group's first. */
-        struct ca_evidence list[CA_CIRCLE_EVIDENCE];
-        size_t count = ca_circle_evidence(&session->tasks, (uint32_t)i, list);
-        if (!count || !keep_evidence(session, list, count))
-            return &ca_error_nomem;
-        ret->evidence = session->evidence.data;
-        ret->evidence_count = session->evidence.len;
-    }
-    struct ca_prover *prover = ca_proof_of(&session->provers, task);
-    if (!prover || task->verdict == CA_VERDICT_LEAKED || task->verdict == CA_VERDICT_SYSTEM)
+    if (!prover || task->verdict == CA_VERDICT_SYSTEM)
         return NULL;
     struct ca_steps steps = {0};
     struct ca_error *error = ca_explain_path(prover, (uint32_t)i, &steps);

@@ -307,35 +307,135 @@ static bool outside(const struct search *search, hops *ret)
     return true;
 }
 
+static bool open_search(struct search *search, struct ca_prover *prover, uint32_t task)
+{
+    struct ca_heap *heap = prover->heap;
+    *search = (struct search){.prover = prover, .found = CA_NONE, .task = CA_NONE, .via = CA_NONE};
+    search->targets = malloc(TARGETS_MAX * sizeof(*search->targets));
+    search->seen = calloc(heap->slots / 64 + 1, sizeof(uint64_t));
+    search->woken = calloc(prover->tasks->list.len + 1, 1);
+    search->failed = !search->targets || !search->seen || !search->woken;
+    if (!search->failed && prover->tasks->list.data[task].wait != CA_NONE) {
+        search->target_count = heap->ops->waits_on(heap, task, search->targets, TARGETS_MAX);
+        if (search->target_count == SIZE_MAX)
+            search->target_count = 0;
+    }
+    /* Its own stack proves nothing. */
+    if (!search->failed)
+        search->woken[task] = 1;
+    return !search->failed && search->target_count > 0;
+}
+
+static struct ca_error *close_search(struct search *search)
+{
+    free(search->targets);
+    free(search->seen);
+    free(search->woken);
+    ca_vec_deinit(&search->nodes);
+    ca_vec_deinit(&search->roots);
+    return search->failed ? &ca_error_nomem : NULL;
+}
+
 struct ca_error *ca_explain_path(struct ca_prover *prover, uint32_t task, struct ca_steps *ret)
 {
-    struct search search = {.prover = prover, .found = CA_NONE, .task = CA_NONE, .via = CA_NONE};
-    struct ca_heap *heap = prover->heap;
+    struct search search;
     hops list = {0};
     ret->list.len = 0;
-    search.targets = malloc(TARGETS_MAX * sizeof(*search.targets));
-    search.seen = calloc(heap->slots / 64 + 1, sizeof(uint64_t));
-    search.woken = calloc(prover->tasks->list.len + 1, 1);
-    search.failed = !search.targets || !search.seen || !search.woken;
-    if (!search.failed && prover->tasks->list.data[task].wait != CA_NONE) {
-        search.target_count = heap->ops->waits_on(heap, task, search.targets, TARGETS_MAX);
-        if (search.target_count == SIZE_MAX)
-            search.target_count = 0;
-    }
-    if (!search.failed && search.target_count > 0) {
+    if (open_search(&search, prover, task)) {
         search.failed = !outside(&search, &list);
-        /* Its own stack proves nothing. */
-        search.woken[task] = 1;
         if (list.len == 0)
             run(&search);
         search.failed =
             search.failed || !collect(&search, &list) || !describe(&search, task, &list, ret);
     }
-    free(search.targets);
-    free(search.seen);
-    free(search.woken);
-    ca_vec_deinit(&search.nodes);
-    ca_vec_deinit(&search.roots);
     ca_vec_deinit(&list);
-    return search.failed ? &ca_error_nomem : NULL;
+    return close_search(&search);
+}
+
+/* ---- who holds it, too ------------------------------------------------------------------- */
+
+struct holding {
+    struct search *search;
+    bool holds;
+};
+
+static void look_at(void *arg, const struct ca_root *root, const struct ca_word *words,
+                    size_t count)
+{
+    struct holding *holding = arg;
+    const struct ca_mark *mark = &holding->search->prover->mark;
+    (void)root;
+    for (size_t i = 0; i < count && !holding->holds; i++) {
+        struct ca_place place;
+        holding->holds =
+            ca_mark_find(mark, words[i].value, &place) && is_target(holding->search, &place);
+    }
+}
+
+/* Does a task wait for what is searched? */
+static bool is_fellow(const struct search *search, uint32_t task, uint64_t *objects)
+{
+    struct ca_heap *heap = search->prover->heap;
+    size_t count = heap->ops->waits_on(heap, task, objects, TARGETS_MAX);
+    for (size_t i = 0; count != SIZE_MAX && i < count; i++)
+        for (size_t j = 0; j < search->target_count; j++)
+            if (objects[i] == search->targets[j])
+                return true;
+    return false;
+}
+
+static bool find_direct(struct search *search, uint32_t task, struct ca_holders *ret,
+                        size_t *fellows)
+{
+    struct ca_prover *prover = search->prover;
+    uint64_t *objects = malloc(TARGETS_MAX * sizeof(*objects));
+    bool ok = objects != NULL;
+    for (uint32_t i = 0; ok && i < prover->tasks->list.len; i++) {
+        struct holding holding = {.search = search};
+        struct ca_root_sink sink = {.add = look_at, .arg = &holding};
+        if (i == task || prover->status[i] != CA_PROVER_CANDIDATE)
+            continue;
+        bool fellow = is_fellow(search, i, objects);
+        if (!fellow)
+            prover->heap->ops->task_roots(prover->heap, i, &sink);
+        if (fellow || holding.holds)
+            ok = ca_vec_push(&ret->list, (struct ca_holder){i, 0, fellow});
+        *fellows += fellow;
+    }
+    free(objects);
+    return ok;
+}
+
+/* One that reaches it through other objects. */
+static bool find_indirect(struct search *search, struct ca_holders *ret)
+{
+    struct ca_prover *prover = search->prover;
+    uint32_t distance = 0;
+    for (uint32_t i = 0; i < prover->tasks->list.len && search->found == CA_NONE; i++)
+        if (prover->status[i] == CA_PROVER_CANDIDATE)
+            visit_task(search, i, CA_NONE);
+    for (size_t i = 0; i < search->nodes.len && search->found == CA_NONE && !search->failed; i++)
+        expand(search, (uint32_t)i);
+    if (search->found == CA_NONE)
+        return true;
+    const struct node *node = &search->nodes.data[search->found];
+    for (; node->parent != CA_NONE; distance++)
+        node = &search->nodes.data[node->parent];
+    uint32_t task = search->roots.data[node->from].task;
+    return task == CA_NONE || ca_vec_push(&ret->list, (struct ca_holder){task, distance, false});
+}
+
+struct ca_error *ca_explain_holders(struct ca_prover *prover, uint32_t task, struct ca_holders *ret)
+{
+    struct search search;
+    size_t fellows = 0;
+    ret->list.len = 0;
+    if (open_search(&search, prover, task)) {
+        search.failed = !find_direct(&search, task, ret, &fellows);
+        for (size_t i = 0; i < ret->list.len && !search.failed; i++)
+            search.woken[ret->list.data[i].task] = 1;
+        if (!search.failed && fellows == ret->list.len)
+            search.failed |= !find_indirect(&search, ret);
+    }
+    return close_search(&search);
 }

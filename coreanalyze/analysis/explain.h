@@ -22,4 +22,19 @@ struct ca_steps {
  * what their stacks hold. Breadth first over the heap: 16 bytes for each object that is nearer. */
 struct ca_error *ca_explain_path(struct ca_prover *prover, uint32_t task, struct ca_steps *ret);
 
+/* A task that will never run again, and holds what another waits for. */
+struct ca_holder {
+    uint32_t task;
+    uint32_t distance; /* objects between; 0: it holds it itself */
+    bool fellow;       /* it waits for the same */
+};
+struct ca_holders {
+    CA_VEC(struct ca_holder) list;
+};
+
+/* Who else holds what a leaked task waits for: all that hold it themselves; where none but fellows
+ * do, one that reaches it. Errors: no memory. */
+struct ca_error *ca_explain_holders(struct ca_prover *prover, uint32_t task,
+                                    struct ca_holders *ret);
+
 #endif

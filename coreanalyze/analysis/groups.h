@@ -11,6 +11,8 @@ struct ca_evidence {
     uint32_t task; /* index, or CA_NONE */
 };
 
+typedef CA_VEC(struct ca_evidence) ca_evidence_list;
+
 struct ca_group {
     uint8_t verdict, rule, proof;
     const char *reason;
@@ -25,7 +27,7 @@ struct ca_group {
 struct ca_groups {
     CA_VEC(struct ca_group) list; /* worst verdict first, then largest */
     CA_VEC(size_t) members;       /* indexes of tasks, ascending inside a group */
-    CA_VEC(struct ca_evidence) evidence;
+    ca_evidence_list evidence;
 };
 
 void ca_groups_deinit(struct ca_groups *groups);

@@ -1,5 +1,6 @@
 #include "analysis/proof.h"
 
+#include "analysis/evidence.h"
 #include "analysis/pattern.h"
 
 #include <inttypes.h>
@@ -371,7 +372,7 @@ struct ca_error *ca_proof_groups(struct ca_provers *provers, struct ca_tasks *ta
         const struct ca_task *first = &tasks->list.data[groups->members.data[group->first]];
         int64_t more = group->heap_bytes == CA_UNKNOWN ? 0 : shared[g];
         ca_pattern_find(group, tasks, groups, ca_proof_of(provers, first));
-        if (!ca_pattern_evidence(groups, g, tasks, more))
+        if (!ca_evidence_of_group(groups, g, tasks, more))
             error = &ca_error_nomem;
     }
     free(bytes);

@@ -1,5 +1,7 @@
 #include "base/buf.h"
 
+#include <inttypes.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,4 +64,17 @@ void ca_buf_printf(struct ca_buf *buf, const char *format, ...)
         buf->len += (size_t)size;
     }
     va_end(again);
+}
+
+void ca_buf_number(struct ca_buf *buf, int64_t n)
+{
+    char digits[32];
+    int size = snprintf(digits, sizeof(digits), "%" PRIu64, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
+    if (n < 0)
+        ca_buf_putc(buf, '-');
+    for (int i = 0; i < size; i++) {
+        if (i && (size - i) % 3 == 0)
+            ca_buf_putc(buf, ',');
+        ca_buf_putc(buf, digits[i]);
+    }
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct ca_buf {
     char *data; /* NUL-terminated when not NULL */
@@ -17,5 +18,8 @@ void ca_buf_puts(struct ca_buf *buf, const char *text);
 void ca_buf_putc(struct ca_buf *buf, char c);
 void ca_buf_printf(struct ca_buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* 48,213. */
+void ca_buf_number(struct ca_buf *buf, int64_t n);
 
 #endif

@@ -34,13 +34,29 @@ void ca_block_line(struct ca_buf *buf, const char *label, const char *text)
     ca_buf_putc(buf, '\n');
 }
 
-void ca_block_evidence(struct ca_buf *buf, const struct ca_evidence_info *list, size_t count)
+/* The first pieces repeat what is said under "waiting for", unless they begin a circle. */
+static size_t told_already(const struct ca_evidence_info *list, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        ca_words_label(buf, i ? "" : "because");
+    size_t first = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(list[i].kind, "deadlock"))
+            return 0;
+    while (first < count &&
+           (!strcmp(list[first].kind, "waits") || !strcmp(list[first].kind, "case") ||
+            !strcmp(list[first].kind, "owner")))
+        first++;
+    return first;
+}
+
+void ca_block_evidence(struct ca_buf *buf, const struct ca_output *output,
+                       const struct ca_evidence_info *list, size_t count)
+{
+    size_t first = told_already(list, count);
+    for (size_t i = first; i < count; i++) {
+        ca_words_label(buf, i > first ? "" : "because");
         ca_words_clean(buf, list[i].text);
         if (!strcmp(list[i].kind, "owner") && list[i].task[0])
-            ca_buf_printf(buf, " %s", list[i].task);
+            ca_buf_printf(buf, " %s %s", ca_words_noun(output->session), list[i].task);
         ca_buf_putc(buf, '\n');
     }
 }
@@ -60,13 +76,13 @@ static void nothing_reaches(struct ca_buf *buf, const struct ca_wait_info *wait)
     }
 }
 
-void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, const char *proof,
-                          size_t cases)
+void ca_block_waiting_for(struct ca_buf *buf, const struct ca_output *output,
+                          const struct ca_wait_info *wait, const char *proof, size_t cases)
 {
     if (!wait->kind)
         return;
     ca_words_label(buf, "waiting for");
-    ca_words_waiting_for(buf, wait);
+    ca_words_waiting_for(buf, wait, ca_words_noun(output->session));
     if (proof && !strcmp(proof, "unreachable"))
         nothing_reaches(buf, wait);
     ca_buf_putc(buf, '\n');

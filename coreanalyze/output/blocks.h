@@ -12,12 +12,13 @@ void ca_block_place(struct ca_buf *buf, const struct ca_paths *paths, const char
 void ca_block_line(struct ca_buf *buf, const char *label, const char *text);
 
 /* "because      ...", a line each. */
-void ca_block_evidence(struct ca_buf *buf, const struct ca_evidence_info *list, size_t count);
+void ca_block_evidence(struct ca_buf *buf, const struct ca_output *output,
+                       const struct ca_evidence_info *list, size_t count);
 
 /* What it waits for, the cases of a select below; proof: the task's, or NULL when
  * evidence below says it. */
-void ca_block_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, const char *proof,
-                          size_t cases);
+void ca_block_waiting_for(struct ca_buf *buf, const struct ca_output *output,
+                          const struct ca_wait_info *wait, const char *proof, size_t cases);
 
 /* How many frames at either end of a stack are shown; the others are counted. */
 struct ca_shown_frames {

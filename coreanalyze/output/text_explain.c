@@ -102,9 +102,9 @@ static void why_in_words(struct ca_buf *buf, const struct ca_output *output,
         ca_block_place(buf, paths, task->created.function, task->created.file, task->created.line,
                        width);
     }
-    ca_block_waiting_for(buf, &task->waiting_for, why->evidence_count ? NULL : task->proof,
+    ca_block_waiting_for(buf, output, &task->waiting_for, why->evidence_count ? NULL : task->proof,
                          SIZE_MAX);
-    ca_block_evidence(buf, why->evidence, why->evidence_count);
+    ca_block_evidence(buf, output, why->evidence, why->evidence_count);
     path(buf, task, why);
     ca_words_gaps(buf, output->session, output->request->full);
     ca_block_next(buf, output->request, "task", task->id);

@@ -198,14 +198,14 @@ static struct ca_error *block(struct ca_buf *buf, const struct ca_output *output
         ca_block_place(buf, paths, group.created.function, group.created.file, group.created.line,
                        width);
     }
-    ca_block_waiting_for(buf, &member.waiting_for, group.evidence_count ? NULL : group.proof,
-                         CASES_SHOWN);
+    ca_block_waiting_for(buf, output, &member.waiting_for,
+                         group.evidence_count ? NULL : group.proof, CASES_SHOWN);
     error = sharing(buf, output, &group);
     if (!error)
         error = ca_session_task(output->session, group.members[0], &member);
     if (error)
         return error;
-    ca_block_evidence(buf, group.evidence, group.evidence_count);
+    ca_block_evidence(buf, output, group.evidence, group.evidence_count);
     holds(buf, &group);
     if (group.pattern) {
         ca_words_label(buf, "pattern");

@@ -51,7 +51,7 @@ static void body(struct ca_buf *buf, const struct ca_output *output, const struc
                  const struct ca_task_info *task)
 {
     int width = ca_words_width(output->request);
-    ca_block_waiting_for(buf, &task->waiting_for, task->proof, SIZE_MAX);
+    ca_block_waiting_for(buf, output, &task->waiting_for, task->proof, SIZE_MAX);
     if (task->created.function || task->created.file) {
         ca_words_label(buf, "created at");
         ca_block_place(buf, paths, task->created.function, task->created.file, task->created.line,

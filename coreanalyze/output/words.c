@@ -23,15 +23,7 @@ void ca_words_clean(struct ca_buf *buf, const char *text)
 
 void ca_words_number(struct ca_buf *buf, int64_t n)
 {
-    char digits[32];
-    int size = snprintf(digits, sizeof(digits), "%" PRIu64, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
-    if (n < 0)
-        ca_buf_putc(buf, '-');
-    for (int i = 0; i < size; i++) {
-        if (i && (size - i) % 3 == 0)
-            ca_buf_putc(buf, ',');
-        ca_buf_putc(buf, digits[i]);
-    }
+    ca_buf_number(buf, n);
 }
 
 void ca_words_count(struct ca_buf *buf, int64_t n, const char *noun)
@@ -203,7 +195,10 @@ static void capacity(struct ca_buf *buf, const struct ca_case_info *channel)
 void ca_words_case(struct ca_buf *buf, const struct ca_case_info *one)
 {
     bool sends = one->direction && !strcmp(one->direction, "send");
-    const char *other = !one->direction ? "somebody" : sends ? "a receiver" : "a sender";
+    const char *other = !one->direction ? "somebody"
+                        : sends         ? "a receiver"
+                        : one->address  ? "a sender or a close"
+                                        : "a sender";
     if (!one->address) {
         ca_buf_printf(buf, "%s on a nil channel, which can never come", other);
         return;
@@ -225,7 +220,7 @@ static void deadline(struct ca_buf *buf, int64_t ns)
     ca_words_age(buf, ns < 0 ? -ns : ns);
 }
 
-void ca_words_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait)
+void ca_words_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, const char *noun)
 {
     const char *kind = wait->kind;
     if (!strcmp(kind, "channel")) {
@@ -257,7 +252,7 @@ void ca_words_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait)
     if (wait->counter != CA_UNKNOWN)
         ca_buf_printf(buf, ", which is at %" PRId64, wait->counter);
     if (wait->owner[0])
-        ca_buf_printf(buf, ", %s %s", strcmp(kind, "join") ? "held by" : "task", wait->owner);
+        ca_buf_printf(buf, ", %s%s %s", strcmp(kind, "join") ? "held by " : "", noun, wait->owner);
     if (wait->waiters > 1) {
         ca_buf_puts(buf, "; ");
         ca_words_number(buf, wait->waiters);

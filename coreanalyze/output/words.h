@@ -27,7 +27,7 @@ void ca_words_place(struct ca_buf *buf, const struct ca_paths *paths, const char
                     int64_t line);
 
 /* One line: "a receiver on chan 0xc0004a2060, unbuffered; none waits". */
-void ca_words_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait);
+void ca_words_waiting_for(struct ca_buf *buf, const struct ca_wait_info *wait, const char *noun);
 void ca_words_case(struct ca_buf *buf, const struct ca_case_info *one);
 
 /* What the session's tasks are called, singular: goroutine. */

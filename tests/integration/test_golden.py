@@ -26,7 +26,6 @@ RULES = [
     (r"0x[0-9a-f]+", "ADDRESS"),
     (r"(Next: coreanalyze \w+) \d+ .*", r"\1 ID CORE"),
     (r"\bgoroutine \d+(, \d+)*", "goroutine ID"),
-    (r"\bheld by \d+", "held by ID"),
     (r"(others there \d+:)[ \d,]*\d", r"\1 ID"),
     (r"\d+(\.\d+)? ([kMGT]?B)\b", "SIZE"),
     # Whether groups share bytes hangs on where they happened to lie.

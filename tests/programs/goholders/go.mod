@@ -1,0 +1,3 @@
+module goholders
+
+go 1.19
