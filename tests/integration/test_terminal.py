@@ -173,6 +173,96 @@ def test_lldb(sample, tmp_path):
         ended(one)
 
 
+@pytest.fixture(scope="module", params=["plain", "stripped"])
+def go_sample(request):
+    return build.build(toolchains.newest(), "many", request.param)
+
+
+def test_gdb_go(go_sample, tmp_path):
+    with gdb(tmp_path) as one:
+        one.do(f"file {go_sample}")
+        one.do("handle SIGURG nostop noprint")
+        one.do("set env SAMPLE_DIE wait")
+        one.enter("run 500")
+        one.wait("^ready")
+        one.key("C-c")
+        one.wait("SIGINT")
+        one.ready()
+        one.do("set pagination off")
+        assert re.search(r"50\d goroutines", one.do("leaks")), one.screen()
+        one.do("set pagination on")
+        one.enter("leaks tasks --limit 0")
+        one.wait(MORE)
+        one.key("Enter")
+        one.wait(MORE + "(?s:.*)" + MORE)
+        one.type("q")
+        one.key("Enter")
+        one.ready()
+        one.do("set pagination off")
+        listing = one.do("leaks tasks --limit 0")
+        assert len(re.findall(r"^ *\d+ +(?:waiting|running|syscall) ", listing, re.M)) >= 500
+        task = re.search(r"^ *(\d+) +waiting .*fetch", listing, re.M)[1]
+        before = one.do("info registers rip rsp")
+        assert "main.(*store).fetch" in one.do(f"leaks select {task}") + one.do("bt")
+        assert "main.(*store).fetch" in one.do(f"leaks bt {task}")
+        one.do("up")
+        assert re.search(r"^#\d+ ", one.do("frame"), re.M)
+        if "stripped" not in str(go_sample):
+            assert re.search(r"^key", one.do(f"leaks locals {task}"), re.M)
+        one.do("leaks select")
+        values = [re.findall(r"0x[0-9a-f]+", text) for text in
+                  (before, one.do("info registers rip rsp"))]
+        assert values[0] and values[0] == values[1]
+        one.do(f"leaks select {task}")
+        one.enter("continue")
+        one.wait(r"^Continuing\.")
+        one.key("C-c")
+        one.wait("SIGINT")
+        one.ready()
+        assert "main.(*store).fetch" not in one.do("bt 3")
+        assert re.search(r"50\d goroutines", one.do("leaks"))
+        one.enter("quit")
+        one.wait(r"\(y or n\)")
+        one.type("y")
+        one.key("Enter")
+        ended(one)
+
+
+def test_lldb_go(go_sample, tmp_path):
+    with lldb(tmp_path) as one:
+        one.do(f"target create {go_sample}")
+        one.do("process handle SIGURG -s false -n false")
+        one.enter("process launch -E SAMPLE_DIE=wait -- 500")
+        one.wait("^ready")
+        one.key("C-c")
+        one.wait("stop reason = signal SIG(STOP|INT)")
+        one.ready()
+        assert re.search(r"50\d goroutines", one.do("leaks"))
+        listing = one.do("leaks tasks --limit 0")
+        assert len(re.findall(r"^ *\d+ +(?:waiting|running|syscall) ", listing, re.M)) >= 500
+        task = re.search(r"^ *(\d+) +waiting .*fetch", listing, re.M)[1]
+        one.do(f"leaks select {task}")
+        assert f"task {task}" in one.do("thread info")
+        top = re.search(r"frame #0: (0x[0-9a-f]+)", one.do("bt"))[1]
+        whole = one.do(f"leaks bt {task}")
+        assert re.search(r"^#0 +(0x[0-9a-f]+)", whole, re.M)[1] == top
+        assert "main.(*store).fetch" in whole
+        if "stripped" not in str(go_sample):
+            assert re.search(r"^key", one.do(f"leaks locals {task}"), re.M)
+        one.enter("continue")
+        one.wait("resuming")
+        one.key("C-c")
+        one.wait("SIGSTOP|SIGINT")
+        one.ready()
+        assert f"task {task}" not in one.do("thread list")
+        assert re.search(r"50\d goroutines", one.do("leaks"))
+        one.enter("quit")
+        one.wait(r"\[Y/n\]")
+        one.type("y")
+        one.key("Enter")
+        ended(one)
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     chain = toolchains.newest()
