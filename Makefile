@@ -238,6 +238,8 @@ install: all
 	for r in $(PYTHON_ROOMS); do for f in $$r/*.py; do test -e $$f || continue; \
 		install -D -m 644 $$f $(DESTDIR)$(datadir)/coreanalyze/$${r##*/}/$${f##*/} || exit 1; \
 		done; done
+	install -d $(DESTDIR)$(datadir)/doc/coreanalyze
+	install -m 644 docs/*.md $(DESTDIR)$(datadir)/doc/coreanalyze/
 	install -d $(DESTDIR)$(gdbinitdir)
 	echo 'source $(datadir)/coreanalyze/gdb/leaks.py' >$(DESTDIR)$(gdbinitdir)/coreanalyze.gdb
 	@echo 'for lldb, put into ~/.lldbinit: command script import $(datadir)/coreanalyze/lldb/leaks.py'
@@ -247,7 +249,8 @@ uninstall:
 	rm -f $(DESTDIR)$(bindir)/coreanalyze $(DESTDIR)$(libdir)/libcoreanalyze.so \
 		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(SOVERSION) \
 		$(DESTDIR)$(libdir)/libcoreanalyze.so.$(VERSION)
-	rm -rf $(DESTDIR)$(datadir)/coreanalyze $(DESTDIR)$(includedir)/coreanalyze
+	rm -rf $(DESTDIR)$(datadir)/coreanalyze $(DESTDIR)$(datadir)/doc/coreanalyze \
+		$(DESTDIR)$(includedir)/coreanalyze
 
 clean:
 	rm -rf build

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "analysis/verdict.h"
+#include "base/distance.h"
 
 enum kind {
     TOP,
@@ -49,6 +50,38 @@ static struct ca_error *add(struct ca_rules *rules, int kind, const char *text, 
     return NULL;
 }
 
+/* Of these words; the shortest ones have too few letters to count differences. */
+static const char *nearest(const char *const *list, size_t count, const char *word)
+{
+    const char *found = NULL;
+    unsigned least = CA_DISTANCE_FAR;
+    for (size_t i = 0; i < count; i++) {
+        unsigned far = ca_distance(word, list[i]);
+        if (far < least)
+            found = list[i];
+        least = far < least ? far : least;
+    }
+    for (size_t i = 0; i < count && !found; i++)
+        if (*word && *word == *list[i] && strlen(word) <= strlen(list[i]) + 1)
+            found = list[i];
+    return found;
+}
+
+static struct ca_error *no_rule(const char *text, unsigned line, const char *path)
+{
+    static const char *const lines[] = {"ignore", "use"};
+    char word[41] = "";
+    size_t size = strcspn(text, " \t");
+    memcpy(word, text, size < 40 ? size : 40);
+    const char *meant = nearest(lines, 2, word);
+    if (meant && !strcmp(meant, "use"))
+        return ca_error_create(CA_ERROR_FORMAT,
+                               "%s:%u: `use` knows goleak only: write `use goleak`", path, line);
+    return ca_error_create(CA_ERROR_FORMAT,
+                           "%s:%u: neither `ignore ...` nor `use goleak`, but `%s`%s", path, line,
+                           word, meant ? "; did you mean `ignore`?" : "");
+}
+
 static struct ca_error *parse_ignore(struct ca_rules *rules, char *rest, unsigned line,
                                      const char *path)
 {
@@ -58,10 +91,15 @@ static struct ca_error *parse_ignore(struct ca_rules *rules, char *rest, unsigne
     for (size_t i = 0; rest && *rest && i < sizeof(words) / sizeof(words[0]); i++)
         if (word && !strcmp(word, words[i]))
             return add(rules, (int)i, rest, line);
+    const char *meant = word ? nearest(words, sizeof(words) / sizeof(words[0]), word) : NULL;
+    if (meant && !strcmp(meant, word))
+        return ca_error_create(CA_ERROR_FORMAT, "%s:%u: `ignore %s` lacks what to ignore", path,
+                               line, word);
     return ca_error_create(CA_ERROR_FORMAT,
                            "%s:%u: after ignore comes top, any, creator, reason, label or id, "
-                           "then what to ignore",
-                           path, line);
+                           "not `%.40s`%s%s%s",
+                           path, line, word ? word : "", meant ? "; did you mean `" : "",
+                           meant ? meant : "", meant ? "`?" : "");
 }
 
 static struct ca_error *parse(struct ca_rules *rules, char *text, unsigned line, const char *path)
@@ -76,8 +114,7 @@ static struct ca_error *parse(struct ca_rules *rules, char *text, unsigned line,
     if (!strncmp(text, "ignore ", 7))
         return parse_ignore(rules, text + 7 + strspn(text + 7, " \t"), line, path);
     if (strcmp(text, "use goleak") != 0)
-        return ca_error_create(CA_ERROR_FORMAT, "%s:%u: neither `ignore ...` nor `use goleak`",
-                               path, line);
+        return no_rule(text, line, path);
     for (size_t i = 0; i < sizeof(goleak) / sizeof(goleak[0]); i++) {
         struct ca_error *error = add(rules, goleak[i].kind, goleak[i].text, line);
         if (error)

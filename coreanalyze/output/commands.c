@@ -18,7 +18,13 @@
 #define DECIDE_HELP                                                                                \
     "  --threshold N         as many at one place are suspect (default 1000)\n"                    \
     "  --min-age DURATION    waiting for longer is suspect: 90s, 5m, 2h, 3d\n"                     \
-    "  --no-proof            rules only, no look at the heap\n"
+    "  --no-proof            rules only, no look at the heap\n"                                    \
+    "  --own PREFIX          only what waits in functions or files that begin so\n"                \
+    "  --rules FILE          leaves out what its lines name: `ignore top FUNCTION` (it waits\n"    \
+    "                        there), any (on the stack), creator, reason, label, id; `use\n"       \
+    "                        goleak`; * stands for anything. See docs/rules.md, installed as\n"    \
+    "                        share/doc/coreanalyze/rules.md\n"                                     \
+    "The rules that make a task suspect: threshold, min-age, io-no-deadline, deep-defers.\n"
 
 static const struct ca_command commands[] = {
     {"leaks", NULL, false, false, "the tasks in groups, leaked ones first (the default)",

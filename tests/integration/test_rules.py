@@ -36,6 +36,30 @@ def test_own(coreanalyze, core):
     assert leaked(coreanalyze, core, "--own", "elsewhere") == 0
 
 
+@pytest.mark.parametrize("line, says", [
+    ("ignore topp f", "not `topp`; did you mean `top`?"),
+    ("ignore creater f", "not `creater`; did you mean `creator`?"),
+    ("ignore function f", "after ignore comes top, any, creator, reason, label or id, not `function`"),
+    ("ignore top", "`ignore top` lacks what to ignore"),
+    ("ignroe top f", "but `ignroe`; did you mean `ignore`?"),
+    ("use golek", "write `use goleak`"),
+    ("threshold 5", "neither `ignore ...` nor `use goleak`, but `threshold`"),
+])
+def test_near_names(coreanalyze, core, tmp_path, line, says):
+    rules = tmp_path / "rules"
+    rules.write_text(f"# first\n{line}\n")
+    done = coreanalyze.run("leaks", core.core, "--rules", rules)
+    assert done.returncode == 2
+    assert f"{rules}:2: " in done.stderr.decode() and says in done.stderr.decode()
+
+
+def test_help_names_what_rules_know(coreanalyze):
+    text = coreanalyze.run("leaks", "--help").stdout.decode()
+    for word in ("top", "any", "creator", "reason", "label", "id", "use", "goleak", "docs/rules.md",
+                 "threshold", "min-age", "io-no-deadline", "deep-defers", "--own"):
+        assert word in text, word
+
+
 def test_senseless(coreanalyze, core, tmp_path):
     rules = tmp_path / "rules"
     rules.write_text("ignore any x\nignore everything\n")

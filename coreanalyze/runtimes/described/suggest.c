@@ -3,12 +3,12 @@
 #include <dwarf.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/distance.h"
 #include "runtimes/described/dies.h"
 #include "unwind/lines.h"
 
-enum { WORD = 64, FAR = 3, LIST = 240 };
+enum { LIST = 240, FAR = CA_DISTANCE_FAR };
 
 static const char *last_of(const char *name)
 {
@@ -17,35 +17,6 @@ static const char *last_of(const char *name)
         if (name[0] == ':' && name[1] == ':')
             last = name + 2;
     return last;
-}
-
-/* How many letters differ, at most FAR: a name in other letters is nearer than any other. */
-static unsigned distance(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b);
-    unsigned row[WORD + 1];
-    if (!strcmp(a, b))
-        return 0;
-    if (!strcasecmp(a, b))
-        return 1;
-    if (n > WORD || m > WORD || (n > m ? n - m : m - n) >= FAR || n < 4)
-        return FAR;
-    /* Of a short word, two letters are too much. */
-    unsigned most = n < 6 ? 1 : FAR - 1;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= n; i++) {
-        unsigned corner = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= m; j++) {
-            unsigned change = corner + (a[i - 1] != b[j - 1]);
-            corner = row[j];
-            unsigned add = row[j - 1] + 1, drop = row[j] + 1;
-            row[j] = change < add ? change : add;
-            row[j] = row[j] < drop ? row[j] : drop;
-        }
-    }
-    return row[m] <= most ? row[m] : FAR;
 }
 
 static bool is_of(int tag, bool type)
@@ -67,7 +38,7 @@ static const char *nearest(struct ca_types *types, const char *name, bool type)
         if (module != types->module && !module->main)
             continue;
         const char *other = is_of(dwarf_tag(&die), type) ? dwarf_diename(&die) : NULL;
-        unsigned far = other ? distance(word, other) : FAR;
+        unsigned far = other ? ca_distance(word, other) : FAR;
         if (far < best) {
             best = far;
             found = die;
