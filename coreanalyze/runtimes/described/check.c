@@ -169,8 +169,10 @@ static void add_task(struct checking *c)
     add_expr(c, &d->context.base);
     for (const struct ca_register_path *r = d->context.registers; r; r = r->next)
         add_expr(c, &r->path);
-    for (const struct ca_count *count = d->counts; count; count = count->next)
+    for (const struct ca_count *count = d->counts; count; count = count->next) {
         add_expr(c, &count->path);
+        add_tests(c, count->when, false);
+    }
 }
 
 static void add_objects(struct checking *c)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "runtimes/described/ahead.h"
+#include "runtimes/described/context.h"
 
 void ca_known_init(struct ca_known *known)
 {
@@ -163,8 +164,30 @@ static bool find(struct ca_described *self)
 /* ---- which task a thread runs -----------------------------------------------------------------
  */
 
+/* The thread that stands on the stack on which a task was parked last: in the same mapping. */
+static bool on_its_stack(struct ca_described *self, uint64_t task, size_t *ret)
+{
+    struct ca_target *target = self->base.context.target;
+    struct ca_scope scope = ca_described_scope(self, task);
+    struct ca_regs regs;
+    const char *why;
+    uint64_t sp;
+    scope.quiet = true;
+    if (!ca_context_registers(&self->description.context, &scope, &regs, &why) ||
+        !ca_target_sp(target->arch, &regs, &sp))
+        return false;
+    const struct ca_mapping *mapping = ca_target_mapping(target, sp);
+    for (size_t i = 0; mapping && i < target->threads.len; i++)
+        if (ca_target_sp(target->arch, &target->threads.data[i].regs, &sp) &&
+            ca_target_mapping(target, sp) == mapping) {
+            *ret = i;
+            return true;
+        }
+    return false;
+}
+
 /* `current` is one value for each thread when it is thread-local; a plain global belongs to the
- * only thread, or to the main one. */
+ * only thread, to the one on that task's stack, or else to the main one. */
 static void find_current(struct ca_described *self)
 {
     struct ca_target *target = self->base.context.target;
@@ -178,9 +201,12 @@ static void find_current(struct ca_described *self)
         bool main = target->threads.len == 1 || target->threads.data[i].tid == target->pid;
         if ((!expr->per_thread && !main) || !ca_expr_address(expr, &scope, &address) || !address)
             continue;
+        size_t thread = i;
+        if (!expr->per_thread && target->threads.len > 1)
+            on_its_stack(self, address, &thread);
         uint64_t *slot = ca_map_put(&self->current, address, NULL);
         if (slot && !*slot)
-            *slot = i + 1;
+            *slot = thread + 1;
     }
 }
 
@@ -467,19 +493,20 @@ static int64_t listed(const struct ca_described *self, const struct ca_tasks *ta
     return count;
 }
 
-/* A path of a thread-local counter is summed over the threads. */
-static bool add_count(struct ca_described *self, const struct ca_expr *path, int64_t *sum)
+/* What is thread-local is summed over the threads. */
+static bool add_count(struct ca_described *self, struct ca_count *count, int64_t *sum)
 {
     struct ca_target *target = self->base.context.target;
     struct ca_scope scope = ca_described_scope(self, 0);
     uint64_t value;
-    if (!path->per_thread)
-        return ca_expr_value(path, &scope, &value) && value <= INT64_MAX &&
-               !__builtin_add_overflow(*sum, (int64_t)value, sum);
-    for (size_t i = 0; i < target->threads.len; i++) {
-        scope.thread_pointer = target->threads.data[i].tls;
-        if (ca_expr_value(path, &scope, &value) &&
-            (value > INT64_MAX || __builtin_add_overflow(*sum, (int64_t)value, sum)))
+    for (size_t i = 0; i < (count->per_thread ? target->threads.len : 1); i++) {
+        if (count->per_thread)
+            scope.thread_pointer = target->threads.data[i].tls;
+        if (!ca_tests_hold(count->when, &scope, false))
+            continue;
+        bool read = ca_expr_value(&count->path, &scope, &value);
+        if ((!read && !count->per_thread) ||
+            (read && (value > INT64_MAX || __builtin_add_overflow(*sum, (int64_t)value, sum))))
             return false;
     }
     return true;
@@ -493,7 +520,7 @@ static void compare_count(struct ca_described *self, const struct ca_tasks *task
     if (!self->description.counts)
         return;
     for (struct ca_count *count = self->description.counts; count; count = count->next)
-        if (!count->path.bound || !add_count(self, &count->path, &sum))
+        if (!count->path.bound || !add_count(self, count, &sum))
             return;
     self->base.counted = sum;
     int64_t found = self->listed;

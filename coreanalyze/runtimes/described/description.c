@@ -130,14 +130,28 @@ static struct ca_error *add_count(struct ca_description *d, const struct ca_node
     *end = ca_arena_alloc(d->arena, sizeof(**end));
     if (!*end)
         return &ca_error_nomem;
-    struct ca_error *error = ca_parse_expr(d->arena, node, &(*end)->path);
-    (*end)->path.key = key;
+    struct ca_count *count = *end;
+    struct ca_error *error = NULL;
+    if (node->kind != CA_NODE_MAP)
+        error = ca_parse_expr(d->arena, node, &count->path);
+    for (const struct ca_node *part = node->kind == CA_NODE_MAP ? node->child : NULL;
+         !error && part; part = part->next) {
+        if (ca_parse_is(part, "add"))
+            error = ca_parse_expr(d->arena, part, &count->path);
+        else if (ca_parse_is(part, "when"))
+            error = ca_parse_tests(d->arena, part, &count->when);
+        else
+            error = ca_parse_unknown(part, "an item of count");
+    }
+    if (!error && !count->path.text)
+        error = ca_error_create(CA_ERROR_FORMAT, "line %u: count: \"add\" is missing", node->line);
+    count->path.key = key;
     return error;
 }
 
 static struct ca_error *parse_count(struct ca_description *d, const struct ca_node *node)
 {
-    if (node->kind == CA_NODE_SCALAR)
+    if (node->kind != CA_NODE_SEQUENCE)
         return add_count(d, node, node->key);
     struct ca_error *error = ca_parse_kind(node, CA_NODE_SEQUENCE);
     for (const struct ca_node *item = node->child; !error && item; item = item->next)

@@ -133,6 +133,8 @@ struct ca_label_path {
 
 struct ca_count {
     struct ca_expr path;
+    struct ca_test *when; /* it counts only while these hold */
+    bool per_thread;
     struct ca_count *next;
 };
 

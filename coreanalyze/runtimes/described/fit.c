@@ -175,6 +175,20 @@ static void bind_task(struct fitting *f)
         misfit(f, failed->line, failed->key, failed->why, true);
 }
 
+static void bind_count(struct fitting *f, struct ca_count *count)
+{
+    struct ca_binder binder = {.types = f->types};
+    const char *why = ca_test_bind(&binder, count->when);
+    bind(f, NULL, NULL, &count->path, false);
+    if (why) {
+        misfit(f, count->when->left.line, "when", why, false);
+        count->path.bound = false;
+    }
+    count->per_thread = count->path.per_thread;
+    for (const struct ca_test *test = count->when; test; test = test->next)
+        count->per_thread |= test->left.per_thread || test->right.per_thread;
+}
+
 void ca_fit_bind(struct ca_fit *fit, struct ca_description *d, struct ca_types *types)
 {
     struct fitting f = {fit, types, d};
@@ -200,7 +214,7 @@ void ca_fit_bind(struct ca_fit *fit, struct ca_description *d, struct ca_types *
     bind_task(&f);
     bind(&f, NULL, NULL, &d->current, false);
     for (struct ca_count *count = d->counts; count; count = count->next)
-        bind(&f, NULL, NULL, &count->path, false);
+        bind_count(&f, count);
     bind(&f, NULL, NULL, &d->now, false);
     bind(&f, NULL, NULL, &d->version_from, false);
     bind_rules(&f, d->task_type, NULL, d->rules);

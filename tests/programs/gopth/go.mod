@@ -1,0 +1,3 @@
+module gopth
+
+go 1.19
