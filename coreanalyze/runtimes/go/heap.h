@@ -2,6 +2,7 @@
  *
  * hold.c        what must be here before a live target is let go
  * heap.c        spans to regions, specials, the doors
+ * heap_idle.c   spans that hold nothing
  * heap_specials.c  finalizers, cleanups, weak handles
  * holdings.c    what parked goroutines point at, noted early
  * heap_bits.c   where the pointers of an object are, all formats from 1.19 on
@@ -33,6 +34,7 @@ enum ca_go_format {
     CA_GO_FORMAT_ARENA,  /* bit per word, beside the arena */
     CA_GO_FORMAT_BYTES,  /* byte per four words, beside the arena */
     CA_GO_FORMAT_ALL,    /* not known: every word may be a pointer */
+    CA_GO_FORMAT_IDLE,   /* a span without objects */
 };
 
 /* Where a type's pointers are: word offsets below size, repeated every size bytes. */
@@ -115,6 +117,8 @@ struct ca_go_heap {
     bool weighing;   /* only adds up what may hold pointers */
     uint64_t weight; /* bytes */
     bool spans_read;
+    uint32_t sweeping;         /* the sweepgen of a span that is being swept; 0: not known */
+    uint64_t idle_pages;       /* looked at */
     struct ca_go_range bounds; /* of the spans */
     bool quiet;                /* what breaks it becomes no gap: it will be asked for once more */
     uint32_t record_region;    /* where the last g was */
@@ -143,6 +147,10 @@ const struct ca_go_arena *ca_go_heap_arena(struct ca_go_heap *heap, uint64_t add
 size_t ca_go_heap_scan(struct ca_heap *heap, const struct ca_region *region, uint32_t slot,
                        uint64_t *from, uint64_t *values, uint32_t *offsets, size_t cap,
                        bool *exact);
+
+/* heap_idle.c: the pages of a span that is not in use, unless others have them now. record: its
+ * mspan. false: no memory. */
+bool ca_go_heap_idle(struct ca_go_heap *heap, uint64_t record, uint64_t start, uint64_t pages);
 
 /* heap_specials.c */
 /* The chain that begins at `at`, of the span of size bytes at start. false: no memory. */
@@ -205,6 +213,9 @@ void ca_go_heap_expect_task(const struct ca_heap *base, uint32_t task);
 void ca_go_heap_task_roots(struct ca_heap *heap, uint32_t task, const struct ca_root_sink *sink);
 
 /* stackmap.c */
+/* The compiler calls it in the middle of something that the collector never interrupts: there is no
+ * map for its caller, whose registers stay in use. cmd/compile/internal/liveness hasStackMap */
+bool ca_go_func_is_instruction(const struct ca_go_func *func);
 /* The plan of a task's stack; a running goroutine's is made each time. NULL: no memory. */
 const struct ca_go_plan *ca_go_plan_of(struct ca_go_heap *heap, const struct ca_task *task);
 void ca_go_plan_deinit(struct ca_go_plan *plan);

@@ -55,7 +55,8 @@ static bool at_entry(struct ca_go_heap *heap, const struct ca_regs *regs)
     struct ca_go_func func;
     uint64_t pc;
     return ca_target_pc(heap->target->arch, regs, &pc) &&
-           ca_go_func_find(&heap->go->tables, pc, &func) && func.entry == pc;
+           ca_go_func_find(&heap->go->tables, pc, &func) && func.entry == pc &&
+           !ca_go_func_is_instruction(&func);
 }
 
 /* Of these registers a function just entered can use only what was passed. abi-internal.md */

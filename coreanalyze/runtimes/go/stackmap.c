@@ -272,6 +272,18 @@ static bool preempts(const struct ca_go_func *func)
 
 /* Frames outside [low, high) are on the thread's own stack, which is scanned with the thread.
  * false: no memory. */
+bool ca_go_func_is_instruction(const struct ca_go_func *func)
+{
+    static const char *const prefixes[] = {"runtime.gcWriteBarrier", "runtime.duff",
+                                           "runtime.wbZero",         "runtime.wbMove",
+                                           "runtime.typedmemmove",   "runtime.typedmemclr"};
+    const char *name = ca_go_func_name(func);
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+        if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+            return true;
+    return false;
+}
+
 /* The frames between two of those that were kept: every word. */
 static bool add_left_out(struct planner *planner, const struct frame *frame,
                          const struct ca_raw_frame *inner)
@@ -319,7 +331,7 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
                 ca_go_heap_break(planner->heap, "stack map", frame.pc,
                                  "it makes no sense: others may be wrong and look right");
         }
-        conservative = here;
+        conservative = here || ca_go_func_is_instruction(&frame.func);
         panicked = named(&frame.func, "runtime.sigpanic");
     }
     if (planner->plan->objects.len > 1)
@@ -400,13 +412,14 @@ bool ca_go_heap_frames(struct ca_go_heap *heap, const struct ca_go_frames *frame
 {
     struct ca_go_plan plan = {0};
     struct planner planner = {.heap = heap, .plan = &plan};
-    bool ok = true;
+    bool ok = true, conservative = false;
     for (size_t i = 0; i < frames->list.len && ok; i++) {
         struct frame frame;
         ok = fill_frame(heap, &frames->list.data[i], frames->list.data[i].sp, &frame);
         frame.number = CA_NONE;
         frame.at_entry = i == 0 && frame.pc == frame.func.entry;
-        frame.interrupted = i == 0 && !frame.at_entry;
+        frame.interrupted = conservative || (i == 0 && !frame.at_entry);
+        conservative = ok && ca_go_func_is_instruction(&frame.func);
         ok = ok && add_thread_frame(&planner, &frame);
     }
     ok = ok && plan.calls.len == 0 && emit(heap, &plan, sink);
