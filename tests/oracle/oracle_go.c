@@ -206,6 +206,8 @@ static void compare(const struct ca_mark *exact, const struct ca_mark *all,
     static uint8_t bits[1 << 21];
     for (size_t i = 0; i < heap->heap.regions.len; i++) {
         const struct ca_region *region = &heap->heap.regions.data[i];
+        if (region->kind == CA_GO_FORMAT_IDLE)
+            continue;
         if (!marks_of(region, record_of(region->start), bits))
             die("the marks of a span cannot be read");
         for (uint32_t slot = 0; slot < region->count; slot++) {

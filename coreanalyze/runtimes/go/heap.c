@@ -8,13 +8,14 @@ enum {
     PAGE = 8192,
     SPAN_BYTES_MAX = 512,
     ARENAS_PER_TABLE = 1 << 22,
-    STATE_IN_USE = 1,
     USER_ARENA_CHUNK = 8 << 20, /* runtime/arena.go: its end is kept for the arena's own use */
     SMALL_MAX =
         512, /* larger objects carry their type; runtime/mbitmap.go minSizeForMallocHeader */
     INLINE_MARKS = 128, /* of a Green Tea page: internal/runtime/gc, spanInlineMarkBits */
     BUFFER_MAX = 1 << 30,
 };
+/* runtime/mheap.go mSpanDead... */
+enum { STATE_DEAD, STATE_IN_USE, STATE_MANUAL };
 #define SPANS_MAX (UINT64_C(1) << 28)
 
 const uint8_t *ca_go_heap_bytes(struct ca_go_heap *heap, uint64_t address, uint64_t size)
@@ -95,6 +96,7 @@ static bool arena_of(struct ca_go_heap *heap, uint64_t address, const struct ca_
 
 struct span {
     uint64_t start, pages, freeindex, nelems, elemsize, limit, allocbits, specials, largetype;
+    uint32_t sweepgen;
     uint8_t class, state;
 };
 
@@ -118,6 +120,7 @@ static void decode_span(const struct ca_go *go, const uint8_t *bytes, struct spa
         .largetype = ca_go_u64(go, bytes, GO_MSPAN_LARGETYPE),
         .class = bytes[go->layout.at[GO_MSPAN_SPANCLASS]],
         .state = bytes[go->layout.at[GO_MSPAN_STATE]],
+        .sweepgen = ca_go_u32(go, bytes, GO_MSPAN_SWEEPGEN),
     };
 }
 
@@ -238,6 +241,10 @@ static bool add_span(struct ca_go_heap *heap, struct ca_map *magics, const struc
         .no_scan = span->class & 1,
         .magic = magic_cached(magics, span->elemsize, span->nelems),
     };
+    /* runtime/mgcsweep.go sweep: freeindex and allocBits change one after the other. Until both
+     * have, what is in use cannot be told; what is not is reached by nothing. */
+    if (heap->sweeping && span->sweepgen == heap->sweeping)
+        region.free_index = region.count;
     if (heap->weighing) {
         heap->weight += region.no_scan ? 0 : bytes;
         return true;
@@ -279,9 +286,12 @@ static bool read_span(struct ca_go_heap *heap, struct ca_map *magics, uint64_t a
         return true;
     }
     decode_span(heap->go, bytes, &span);
-    if (span.state != STATE_IN_USE)
+    if (span.state == STATE_DEAD && !heap->weighing)
+        return ca_go_heap_idle(heap, address, span.start, span.pages);
+    /* runtime/mheap.go initSpan: those for other purposes have no objects. */
+    if (span.state == STATE_DEAD || (span.state == STATE_MANUAL && span.nelems == 0))
         return true;
-    if (!span_makes_sense(&span)) {
+    if (span.state != STATE_IN_USE || !span_makes_sense(&span)) {
         ca_go_heap_break(heap, "span", address, "its record makes no sense");
         return true;
     }
@@ -304,6 +314,11 @@ static bool read_spans(struct ca_go_heap *heap)
     }
     struct ca_map magics = {0};
     bool ok = true;
+    uint32_t sweepgen;
+    heap->idle_pages = 0;
+    if (ca_go_read_u32(heap->go, mheap, GO_MHEAP_SWEEPGEN, &sweepgen) &&
+        heap->go->layout.at[GO_MSPAN_SWEEPGEN] != CA_LAYOUT_ABSENT)
+        heap->sweeping = sweepgen - 1;
     for (uint64_t i = 0;
          i < slice[1] && ok && (heap->holding || heap->weighing || !heap->heap.broken); i++) {
         uint64_t address;
