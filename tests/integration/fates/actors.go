@@ -35,29 +35,41 @@ func prepare() {
 	signal.Notify(signals, syscall.SIGUSR2)
 }
 
-// act does with the globals what their owners would do some time.
-func act() {
+// deliveries empties the globals that can be filled again, and gives what was in them.
+func deliveries() (all []func()) {
 	for _, p := range registry {
-		p.deliver()
+		all = append(all, p.deliver)
 	}
 	for _, p := range plain {
-		p.deliver()
+		all = append(all, p.deliver)
 	}
 	for _, p := range table {
 		if p != nil {
-			p.deliver()
+			all = append(all, p.deliver)
 		}
 	}
 	for at := inner.deep.list; at != nil; at = at.next {
-		at.x.(parcel).deliver()
+		all = append(all, at.x.(parcel).deliver)
 	}
-	for _, f := range functions {
+	all = append(all, functions...)
+	callbacks.Range(func(key, f any) bool {
+		all = append(all, f.(func()))
+		callbacks.Delete(key)
+		return true
+	})
+	registry, plain, table, functions = nil, map[int]*parcel{}, [8]*parcel{}, nil
+	inner.deep.list = nil
+	return all
+}
+
+// act does with the globals what their owners would do some time.
+func act() {
+	for _, f := range deliveries() {
 		f()
 	}
 	if p, ok := word.Load().(*parcel); ok {
 		p.deliver()
 	}
-	callbacks.Range(func(_, f any) bool { f.(func())(); return true })
 	mutex.Lock()
 	acted = true
 	changed.Broadcast()
@@ -189,7 +201,7 @@ var actors = []func(r *rand.Rand, p parcel){
 		}
 		switch r.Intn(3) {
 		case 0:
-			listener.(*net.TCPListener).SetDeadline(started.Add(delay))
+			listener.(*net.TCPListener).SetDeadline(time.Now().Add(later()))
 		case 1:
 			time.AfterFunc(later(), func() { net.Dial("tcp", listener.Addr().String()) })
 		default:
@@ -208,7 +220,7 @@ var actors = []func(r *rand.Rand, p parcel){
 			registry = append(registry, p)
 			return
 		}
-		connection.SetReadDeadline(started.Add(delay))
+		connection.SetReadDeadline(time.Now().Add(later()))
 		actor(r, "connection", func() { io.Copy(io.Discard, connection); listener.Close() }, p)
 	},
 	func(r *rand.Rand, p parcel) { // a child

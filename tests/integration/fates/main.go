@@ -4,6 +4,9 @@
 //	fates SEED COUNT         panics: the core is to be looked at
 //	fates SEED COUNT DELAY   prints "ready", acts from DELAY after its start on, prints "moved ID"
 //	                         for each goroutine that runs again, "end" after another second
+//	fates SEED COUNT DELAY churn
+//	                         the same, but what can act does so all the time, and more is made until
+//	                         DELAY is over
 //
 // fate=moves: something that can still act holds what it waits for, through a random chain of
 // objects and of other waiting goroutines. fate=lost: nothing does. fate=any: left open.
@@ -46,12 +49,16 @@ var (
 	started = time.Now()
 	delay   = time.Hour
 	live    bool
+	churns  bool
 	output  sync.Mutex
 	end     string // by whom the chain that is being made will be set in motion: a source line
 )
 
 // later is when actors act.
 func later() time.Duration {
+	if churns {
+		return time.Duration(1 + rand.Intn(20e6))
+	}
 	if left := delay - time.Since(started); left > 0 {
 		return left
 	}
@@ -120,7 +127,7 @@ func wrapped(r *rand.Rand, p parcel) parcel {
 func gadget(r *rand.Rand) {
 	fate, actor := "lost", actors[r.Intn(len(actors))]
 	end = ""
-	if r.Intn(2) == 0 {
+	if r.Intn(2) == 0 || churns && r.Intn(8) != 0 {
 		fate = "moves"
 		at := runtime.FuncForPC(reflect.ValueOf(actor).Pointer())
 		file, line := at.FileLine(at.Entry())
@@ -163,6 +170,25 @@ func wipe(n int) int {
 	return a[n%len(a)]
 }
 
+// churn makes goroutines and has the collector run while others end.
+func churn(r *rand.Rand, most int) {
+	for !isLater() {
+		if runtime.NumGoroutine() < most {
+			gadget(r)
+		}
+		switch r.Intn(16) {
+		case 0, 1:
+			runtime.GC()
+		case 2, 3:
+			time.Sleep(time.Duration(r.Intn(1e6)))
+		case 4:
+			for _, f := range deliveries() {
+				go f()
+			}
+		}
+	}
+}
+
 func spin(seed int64) {
 	for j := seed; !isLater(); j++ {
 		r := rand.New(rand.NewSource(j))
@@ -176,6 +202,7 @@ func main() {
 	if len(os.Args) > 3 {
 		delay, _ = time.ParseDuration(os.Args[3])
 		live = true
+		churns = len(os.Args) > 4
 	}
 	r := rand.New(rand.NewSource(seed))
 	prepare()
@@ -196,6 +223,9 @@ func main() {
 	time.Sleep(10 * time.Millisecond)
 	if live {
 		os.Stdout.WriteString("ready\n")
+		if churns {
+			churn(r, 50*count)
+		}
 		time.Sleep(later())
 		act()
 		os.Stdout.WriteString("end\n")
