@@ -204,7 +204,7 @@ bench:
 	@test -x tests/bench/run || { echo 'make bench: tests/bench/run does not exist yet' >&2; exit 2; }
 	tools/install-deps bench
 	$(MAKE) $(JOBS) all
-	tests/bench/run $(PROGRAM)
+	tests/bench/run $(PROGRAM) $(if $(HEAP),--heap $(HEAP))
 
 layouts:
 	@test -x tools/layouts || { echo 'make layouts: tools/layouts does not exist yet' >&2; exit 2; }

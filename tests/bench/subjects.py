@@ -53,13 +53,28 @@ def leaking(chain):
     """The program of chain/, built with Go's own leak detector where the toolchain has one."""
     binary = KEPT / "bin" / f"chain-{chain}"
     if not binary.exists():
-        binary.parent.mkdir(parents=True, exist_ok=True)
-        env = dict(chain.environment(), CGO_ENABLED="0", GO111MODULE="off")
-        if chain.minor == 26:
-            env["GOEXPERIMENT"] = "goroutineleakprofile"
-        subprocess.run([str(chain.go), "build", "-o", str(binary), "."], check=True, env=env,
-                       cwd=ROOT / "tests" / "bench" / "chain")
+        more = {"GOEXPERIMENT": "goroutineleakprofile"} if chain.minor == 26 else {}
+        _build(chain, binary, "chain", **more)
     return binary
+
+
+def heap(chain, gigabytes):
+    """heap/ with so many GB of small objects: large, so whoever asks gives it to drop()."""
+    binary = KEPT / "bin" / f"heap-{chain}"
+    if not binary.exists():
+        _build(chain, binary, "heap")
+    return _make(binary, f"go-heap-{gigabytes:g}", 0, [str(gigabytes)])
+
+
+def drop(subject):
+    shutil.rmtree(subject.core.parent)
+
+
+def _build(chain, binary, folder, **more):
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    env = dict(chain.environment(), CGO_ENABLED="0", GO111MODULE="off", **more)
+    subprocess.run([str(chain.go), "build", "-o", str(binary), "."], check=True, env=env,
+                   cwd=ROOT / "tests" / "bench" / folder)
 
 
 def _make(binary, name, count, arguments=None):
@@ -71,7 +86,7 @@ def _make(binary, name, count, arguments=None):
     for old in KEPT.glob(f"{name}-*"):
         shutil.rmtree(old)
     folder.mkdir(parents=True)
-    print(f"making a core of {count:,} tasks ({name})", file=sys.stderr, flush=True)
+    print(f"making a core ({name})", file=sys.stderr, flush=True)
     left = _die(binary, arguments or [str(count)], folder)
     left.rename(core)
     return Subject(binary, core, count)
