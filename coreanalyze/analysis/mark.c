@@ -4,7 +4,7 @@
 
 enum {
     BATCH = 512,      /* pointers that are looked up together */
-    ROOM = 64,        /* what scan needs at least */
+    ROOM = 128,       /* pointers that scan is asked for at a time */
     AHEAD = 24,       /* objects whose bytes are asked for before they are scanned */
     LARGE = 64 << 10, /* bytes: larger objects are scanned in parts */
     BUCKETS_LEAST = 1024,
@@ -402,15 +402,13 @@ void ca_mark_follow(struct ca_mark *mark, uint64_t address)
 /* ---- draining ---------------------------------------------------------------------------- */
 
 struct batch {
-    uint64_t values[BATCH];
+    struct lookup found[BATCH];
     size_t len;
-    bool exact;
 };
 
 static void flush(struct ca_mark *mark, struct batch *batch)
 {
-    if (batch->len > 0)
-        mark_batch(mark, batch->values, batch->len, batch->exact);
+    end_lookups(mark, batch->found, batch->len);
     batch->len = 0;
 }
 
@@ -420,24 +418,31 @@ static void scan(struct ca_mark *mark, struct batch *batch, uint32_t index, uint
 {
     struct ca_heap *heap = mark->heap;
     const struct ca_region *region = &heap->regions.data[index];
-    uint64_t stop = *from + limit;
+    uint64_t values[ROOM], stop = *from + limit;
     while (*from < stop && *from < region->size) {
-        if (BATCH - batch->len < ROOM)
-            flush(mark, batch);
         bool exact = true;
         uint64_t before = *from;
-        size_t n = heap->ops->scan(heap, region, slot, from, batch->values + batch->len, NULL,
-                                   BATCH - batch->len, &exact);
-        if (!exact && batch->exact) {
-            /* Rare: what is already there was exact, what comes is not. */
-            struct batch rest = {.len = n, .exact = false};
-            memcpy(rest.values, batch->values + batch->len, n * sizeof(uint64_t));
-            flush(mark, &rest);
-        } else {
-            batch->len += n;
-        }
+        size_t n = heap->ops->scan(heap, region, slot, from, values, NULL, ROOM, &exact);
+        if (BATCH - batch->len < n)
+            flush(mark, batch);
+        for (size_t i = 0; i < n; i++)
+            batch->len = begin_lookup(mark, batch->found, batch->len, values[i], exact);
         if (*from <= before) /* must go on */
             *from = UINT64_MAX;
+    }
+}
+
+/* A small object whose pointers are told by a bitmap. */
+static inline void scan_mapped(struct ca_mark *mark, struct batch *batch,
+                               const struct ca_region *region, uint32_t slot)
+{
+    const uint8_t *object = region->bytes + slot * region->size;
+    if (BATCH - batch->len < 64)
+        flush(mark, batch);
+    for (uint64_t bits = ca_region_pointers(region, slot); bits; bits &= bits - 1) {
+        uint64_t value;
+        memcpy(&value, object + __builtin_ctzll(bits) * 8, 8);
+        batch->len = begin_lookup(mark, batch->found, batch->len, value, true);
     }
 }
 
@@ -457,8 +462,15 @@ static size_t look_ahead(const struct ca_mark *mark)
     for (size_t i = 0; i < n; i++) {
         const struct ca_work *work = &mark->work.data[mark->work.len - 1 - i];
         const struct ca_region *region = &mark->heap->regions.data[work->region];
-        if (region->bytes)
-            __builtin_prefetch(region->bytes + work->slot * region->size);
+        if (!region->bytes)
+            continue;
+        const uint8_t *object = region->bytes + work->slot * region->size;
+        __builtin_prefetch(object);
+        if (region->mapped) {
+            __builtin_prefetch(object + region->size - 1);
+            __builtin_prefetch((const uint8_t *)(uintptr_t)region->detail +
+                               work->slot * (region->size / 8) / 8);
+        }
     }
     return n;
 }
@@ -470,9 +482,14 @@ static void scan_work(struct ca_mark *mark, struct batch *batch)
     memcpy(next, mark->work.data + mark->work.len - n, n * sizeof(*next));
     mark->work.len -= n;
     for (size_t i = 0; i < n; i++) {
+        const struct ca_region *region = &mark->heap->regions.data[next[i].region];
         uint64_t from = 0;
+        if (region->mapped) {
+            scan_mapped(mark, batch, region, next[i].slot);
+            continue;
+        }
         scan(mark, batch, next[i].region, next[i].slot, &from, LARGE);
-        if (from < mark->heap->regions.data[next[i].region].size &&
+        if (from < region->size &&
             !ca_vec_push(
                 &mark->parts,
                 (struct ca_part){.region = next[i].region, .slot = next[i].slot, .from = from}))
@@ -497,7 +514,6 @@ void ca_mark_drain(struct ca_mark *mark)
         return;
     struct batch batch;
     batch.len = 0; /* its room is not cleared: this is called for every task */
-    batch.exact = true;
     for (size_t round = 0; keep_going(mark, round); round++) {
         if (mark->work.len > 0)
             scan_work(mark, &batch);

@@ -24,9 +24,25 @@ struct ca_region {
     uint32_t magic;        /* (offset * magic) >> 32 is the slot; 0: divide */
     bool no_scan;          /* holds no pointers */
     bool watched;          /* analysis: has slots that somebody wants to hear of */
-    uint16_t kind;         /* the runtime's own */
-    uint64_t detail;       /* the runtime's own */
+    bool mapped; /* detail is where here a bit for each word of all slots says that it is a pointer;
+                    slots have 64 words at most, and bytes are there */
+    uint8_t kind;    /* the runtime's own */
+    uint64_t detail; /* the runtime's own */
 };
+
+/* Which words of a slot of a mapped region are pointers. */
+static inline uint64_t ca_region_pointers(const struct ca_region *region, uint32_t slot)
+{
+    const uint8_t *bitmap = (const uint8_t *)(uintptr_t)region->detail;
+    uint64_t first = slot * (region->size / 8), word = 0;
+    unsigned count = (unsigned)(region->size / 8), shift = first % 8;
+    unsigned bytes = (shift + count + 7) / 8;
+    __builtin_memcpy(&word, bitmap + first / 8, bytes < 8 ? bytes : 8);
+    word >>= shift;
+    if (bytes > 8)
+        word |= (uint64_t)bitmap[first / 8 + 8] << (64 - shift);
+    return count == 64 ? word : word & (((uint64_t)1 << count) - 1);
+}
 
 /* A word that may be a pointer, and where it is. */
 struct ca_word {

@@ -207,6 +207,7 @@ static bool choose_format(struct ca_go_heap *heap, const struct span *span,
             arena && arena->inline_pages && (arena->inline_pages[page / 8] >> (page % 8) & 1);
         uint64_t end = bytes - (inline_marks ? INLINE_MARKS : 0) - bytes / 64;
         region->kind = CA_GO_FORMAT_SPAN;
+        region->mapped = region->bytes != NULL;
         region->detail = (uint64_t)(uintptr_t)(region->bytes + end);
         if (span->nelems * span->elemsize > end)
             ca_go_heap_break(heap, "span", span->start, "its objects overlap its bitmap");

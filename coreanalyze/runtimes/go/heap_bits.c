@@ -61,10 +61,7 @@ static inline uint64_t take_bits(const uint8_t *bitmap, uint64_t first, unsigned
 static void scan_span(struct out *out, const struct ca_region *region, uint32_t slot,
                       uint64_t *from)
 {
-    const uint8_t *bitmap = (const uint8_t *)(uintptr_t)region->detail;
-    uint64_t offset = slot * region->size;
-    put_bits(out, region->bytes + offset, 0,
-             take_bits(bitmap, offset / 8, (unsigned)(region->size / 8)));
+    put_bits(out, region->bytes + slot * region->size, 0, ca_region_pointers(region, slot));
     *from = UINT64_MAX;
 }
 
