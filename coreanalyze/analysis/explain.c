@@ -439,3 +439,15 @@ struct ca_error *ca_explain_holders(struct ca_prover *prover, uint32_t task, str
     }
     return close_search(&search);
 }
+
+struct ca_error *ca_explain_stuck(struct ca_prover *prover, uint32_t task, size_t *ret)
+{
+    struct search search;
+    struct ca_holders holders = {0};
+    size_t fellows = 0;
+    if (open_search(&search, prover, task))
+        search.failed = !find_direct(&search, task, &holders, &fellows);
+    *ret = holders.list.len - fellows;
+    ca_vec_deinit(&holders.list);
+    return close_search(&search);
+}

@@ -37,4 +37,8 @@ struct ca_holders {
 struct ca_error *ca_explain_holders(struct ca_prover *prover, uint32_t task,
                                     struct ca_holders *ret);
 
+/* How many tasks that will never run again hold themselves what a leaked task waits for, and do not
+ * wait for it. Errors: no memory. */
+struct ca_error *ca_explain_stuck(struct ca_prover *prover, uint32_t task, size_t *ret);
+
 #endif

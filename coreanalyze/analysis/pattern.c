@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "analysis/circle.h"
+#include "analysis/explain.h"
 
 static const struct ca_task *first_of(const struct ca_group *group, const struct ca_tasks *tasks,
                                       const struct ca_groups *groups)
@@ -118,6 +119,20 @@ static struct guess guess_lock(const struct ca_tasks *tasks, uint32_t task)
     return (struct guess){LOCK_NEVER_RELEASED, "likely"};
 }
 
+/* Have all who would call Done got stuck themselves? Then their leak is the mistake, not this one.
+ */
+static bool waits_for_stuck(const struct ca_tasks *tasks, uint32_t task, struct ca_prover *prover)
+{
+    struct ca_wait room;
+    const struct ca_wait *wait = ca_tasks_wait(tasks, &tasks->list.data[task], &room);
+    size_t stuck = 0;
+    if (!prover || !wait || wait->kind != CA_WAIT_WAITGROUP || wait->counter == CA_UNKNOWN)
+        return false;
+    struct ca_error *error = ca_explain_stuck(prover, task, &stuck);
+    ca_error_destroy(error);
+    return !error && wait->counter > 0 && (int64_t)stuck >= wait->counter;
+}
+
 static struct guess guess(const struct ca_group *group, const struct ca_tasks *tasks,
                           const struct ca_groups *groups, uint32_t shape)
 {
@@ -154,6 +169,13 @@ void ca_pattern_find(struct ca_group *group, const struct ca_tasks *tasks,
         shape =
             prover->heap->ops->shape(prover->heap, (uint32_t)groups->members.data[group->first]);
     struct guess found = guess(group, tasks, groups, shape);
+    if (found.pattern == WAITGROUP_SHORT &&
+        waits_for_stuck(tasks, (uint32_t)groups->members.data[group->first], prover)) {
+        group->advice =
+            "first mend what the others that hold the wait group are stuck in: they would "
+            "have called Done";
+        return;
+    }
     if (found.pattern == NO_PATTERN)
         return;
     group->pattern = patterns[found.pattern].name;

@@ -250,8 +250,12 @@ static void next(struct ca_buf *buf, const struct ca_output *output)
 {
     struct ca_group_info group;
     char id[48];
-    if (!output->chosen.shown ||
-        !ca_session_group(output->session, ca_selection_at(&output->chosen, 0), &group))
+    if (!output->chosen.shown) {
+        if (!output->request->verdict)
+            ca_block_next(buf, output->request, "tasks", "--group");
+        return;
+    }
+    if (!ca_session_group(output->session, ca_selection_at(&output->chosen, 0), &group))
         return;
     ca_session_task_id(output->session, group.members[0], id);
     ca_block_next(buf, output->request, "explain", id);

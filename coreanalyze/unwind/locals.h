@@ -73,6 +73,9 @@ bool ca_variable_global(struct ca_modules *modules, struct ca_module *module, co
 /* The variable or argument of a frame that the word at address belongs to. */
 bool ca_variable_local(struct ca_modules *modules, struct ca_local_frame *frame, uint64_t address,
                        struct ca_variable *ret);
+/* The first argument of the function at entry: a Go method's receiver. Its address is left alone.
+ */
+bool ca_variable_receiver(struct ca_modules *modules, uint64_t entry, struct ca_variable *ret);
 /* What Go's function at entry finds at an offset of its closure. */
 bool ca_variable_captured(struct ca_modules *modules, uint64_t entry, uint64_t offset,
                           struct ca_variable *ret);

@@ -125,3 +125,20 @@ bool ca_variable_captured(struct ca_modules *modules, uint64_t entry, uint64_t o
     } while (dwarf_siblingof(&child, &child) == 0);
     return false;
 }
+
+bool ca_variable_receiver(struct ca_modules *modules, uint64_t entry, struct ca_variable *ret)
+{
+    struct ca_module *module = ca_modules_at(modules, entry);
+    Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
+    Dwarf_Die chain[CA_FUNCTIONS_MAX], child;
+    Dwarf_Addr bias;
+    if (!dwfl || !ca_functions_at(dwfl, entry, chain, &bias) || dwarf_child(&chain[0], &child))
+        return false;
+    do {
+        if (dwarf_tag(&child) != DW_TAG_formal_parameter)
+            continue;
+        ret->name = dwarf_diename(&child);
+        return ret->name && ca_die_type(&child, &ret->type);
+    } while (dwarf_siblingof(&child, &child) == 0);
+    return false;
+}

@@ -40,6 +40,10 @@ def test_chain(coreanalyze, toolchain, tmp_path):
         assert worker["creator"][0]["task"] == "1"
         assert worker["creator"][0]["text"] == (
             "goroutine 1, which started this one, lives, and does not reach it any more")
+    # A wait group that is short because its members are stuck: theirs is the mistake.
+    groups = coreanalyze.json("leaks", core, "--exe", binary)["groups"]
+    gather = next(one for one in groups if one["site"]["function"] == "main.gather")
+    assert gather["pattern"] is None and "are stuck in" in gather["advice"]
     # Each is told of its own channel.
     addresses = {evidence(role)["waits"][0]["address"] for role in ("orphan", "deep", "keeper")}
     assert len(addresses) == 3

@@ -23,6 +23,7 @@ ROUTES = {
     "byQueue": [("main.queue", "chan *main.conn"), ("in its buffer, element 1", CONN), DONE],
     "byStack": [("kept, on the stack of goroutine 1", CONN), DONE],
     "byBulk": [("main.anything", "*main.bulk"), DONE],
+    "byMethod": [("main.method", "func()"), ("receiver of main.(*conn).hangUp", CONN), DONE],
     "byGlobalLock": [("main.central, field mu", "sync.Mutex")],
     "byHeapLock": [("main.shared", "*main.hub"), ("field mu", "sync.Mutex")],
 }
@@ -119,7 +120,8 @@ def check_frames(coreanalyze, toolchain, binary, core, said):
     assert path[0]["function"] == "main.main"
     assert any(word in source[path[0]["line"] - 1] for word in ("time.Sleep", "syscall.Kill"))
     _, path, _ = found["byTimer"]
-    assert re.fullmatch(r"timer, due in 3[456]\d\d s", path[0]["name"])
+    # What time it was is not always known.
+    assert re.fullmatch(r"timer(, due in 3[456]\d\d s)?", path[0]["name"])
     assert path[0]["type"] == "func()" and path[0]["function"].startswith("context.With")
     assert path[-1]["address"] == said["byTimer"][0] and path[-1]["type"] == CHAN
     # What a closure captures has a name since Go 1.23.
@@ -150,4 +152,4 @@ def check_stripped(coreanalyze, toolchain, binary, core, said):
         _, path, _ = found["byBulk"]
         assert words_of(path)[-1] == DONE
     _, path, _ = found["byTimer"]
-    assert path[0]["name"].startswith("timer, due in ") and path[0]["type"] == "func()"
+    assert path[0]["name"].startswith("timer") and path[0]["type"] == "func()"

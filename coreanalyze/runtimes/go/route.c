@@ -188,6 +188,31 @@ static void name_root(struct route *route, struct ca_hop *hop)
 
 /* ---- edges --------------------------------------------------------------------------------- */
 
+/* A method value's closure is {code, receiver}; its code is named as the method, with -fm behind
+ * (cmd/compile/internal/ir/expr.go: MethodSymSuffix). */
+static bool name_receiver(struct route *route, struct ca_hop *hop, const char *function,
+                          struct ca_buf *text)
+{
+    struct ca_modules *modules = route->heap->go->runtime.context.modules;
+    struct ca_module *module = ca_modules_at(modules, route->heap->go->tables.modules.data[0].text);
+    size_t size = strlen(function);
+    struct ca_variable variable;
+    char method[512];
+    uint64_t entry;
+    if (size <= 3 || size >= sizeof(method) || strcmp(function + size - 3, "-fm") != 0 ||
+        hop->address < route->view.address + 8)
+        return false;
+    memcpy(method, function, size - 3);
+    method[size - 3] = 0;
+    ca_buf_printf(text, "receiver of %s", method);
+    if (module && ca_module_symbol(module, method, &entry, NULL) &&
+        ca_variable_receiver(modules, entry, &variable)) {
+        variable.address = route->view.address + 8;
+        take_variable(route, &variable, hop, text);
+    }
+    return true;
+}
+
 /* Closures are {code, variable, variable, ...}. */
 static void name_captured(struct route *route, struct ca_hop *hop)
 {
@@ -200,6 +225,11 @@ static void name_captured(struct route *route, struct ca_hop *hop)
     if (hop->address <= start || !ca_target_read_u64(heap->target, start, &entry) ||
         !ca_go_func_find(&heap->go->tables, entry, &func) || func.entry != entry)
         return;
+    if (name_receiver(route, hop, ca_go_func_name(&func), &text)) {
+        hop->name = keep(route, &text);
+        ca_buf_deinit(&text);
+        return;
+    }
     if (ca_variable_captured(heap->go->runtime.context.modules, entry, hop->address - start,
                              &variable)) {
         ca_buf_printf(&text, "variable %s", variable.name + (*variable.name == '&'));

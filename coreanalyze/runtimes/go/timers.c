@@ -96,7 +96,7 @@ static int64_t latest_seen(struct ca_go *go)
         value)
         latest = (int64_t)value;
     for (uint64_t i = 0; (p = proc_at(go, i)); i++)
-        if (ca_go_read_u64(go, p, GO_P_SYSMON_WHEN, &value) && (int64_t)value > latest)
+        if (ca_go_read_u64(go, p, GO_P_SYSMON_WHEN, &value) && value && (int64_t)value > latest)
             latest = (int64_t)value;
     return latest;
 }

@@ -4,11 +4,13 @@
 //	keeper   waits on a channel that nobody else has
 //	deep     waits on a channel that far reaches through two objects
 //	far      waits on a channel that nobody else has
+//	gather   waits for a wait group, whose two members are stuck on channels that nobody else has
 //	worker   three of them wait on one channel, which nobody else has; main started them
 package main
 
 import (
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -54,6 +56,21 @@ func starter() {
 }
 
 //go:noinline
+func member(all *sync.WaitGroup, c chan int) {
+	defer all.Done()
+	<-c
+}
+
+//go:noinline
+func gather() {
+	var all sync.WaitGroup
+	all.Add(2)
+	go member(&all, make(chan int))
+	go member(&all, make(chan int))
+	all.Wait()
+}
+
+//go:noinline
 func pool() {
 	c := make(chan int)
 	for i := 0; i < 3; i++ {
@@ -63,6 +80,7 @@ func pool() {
 
 func main() {
 	go starter()
+	go gather()
 	pool()
 	time.Sleep(200 * time.Millisecond)
 	syscall.Kill(os.Getpid(), syscall.SIGABRT)

@@ -41,6 +41,7 @@ var (
 	queue    = make(chan *conn, 4)
 	make1    func() *conn
 	anything interface{}
+	method   func()
 )
 
 //go:noinline
@@ -63,6 +64,12 @@ func byQueue(c *conn) { <-c.done }
 
 //go:noinline
 func byClosure(c *conn) { <-c.done }
+
+//go:noinline
+func byMethod(c *conn) { <-c.done }
+
+//go:noinline
+func (c *conn) hangUp() { c.n++ }
 
 //go:noinline
 func byStack(c *conn) { <-c.done }
@@ -118,6 +125,7 @@ func main() {
 	queue <- start("byQueue", byQueue)
 	captured := start("byClosure", byClosure)
 	make1 = func() *conn { return captured }
+	method = start("byMethod", byMethod).hangUp
 	kept := start("byStack", byStack)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	tell("byTimer", ctx.Done())
