@@ -33,9 +33,9 @@ def reported(document, name):
               and group["site"]["function"].replace("main.", "") in name.split("+")]
     bytes_ = sum(group["retained"]["heap_bytes"] for group in groups)
     if "+" in name:  # what they hold together comes back with the last of them
-        together = re.findall(r"(\d+) more bytes", str([group["evidence"] for group in groups]))
+        together = re.findall(r"([\d,]+) more bytes", str([group["evidence"] for group in groups]))
         assert len(together) == len(name.split("+"))
-        bytes_ += int(together[0])
+        bytes_ += int(together[0].replace(",", ""))
     return bytes_
 
 
