@@ -89,6 +89,19 @@ static bool from_cfa(const Dwarf_Op *ops, size_t count, int64_t *offset, bool *v
     return n == 1 || (n == 2 && ops[1].atom == DW_OP_plus_uconst);
 }
 
+/* Of what a function's CFI does not mention libdw tells by its own table of what the ABI keeps, and
+ * that has rax (0) where it says rbx (elfutils 0.188, backends/x86_64_cfi.c). */
+static void mend_defaults(enum ca_arch arch, struct ca_cfi_row *row)
+{
+    enum { RAX = 0, RBX = 3 };
+    if (arch != CA_ARCH_AMD64)
+        return;
+    if (row->rules[RBX].kind == RULE_UNDEFINED)
+        row->rules[RBX].kind = RULE_SAME;
+    if (row->rules[RAX].kind == RULE_SAME && !row->signal)
+        row->rules[RAX].kind = RULE_UNDEFINED;
+}
+
 static struct rule read_rule(Dwarf_Frame *frame, unsigned number)
 {
     struct rule rule = {.kind = RULE_SAME};
@@ -199,6 +212,7 @@ static const struct ca_cfi_row *row_at(struct ca_cfi *cfi, uint64_t pc)
     read_cfa(row);
     for (unsigned i = 0; i < count; i++)
         row->rules[i] = read_rule(frame, i);
+    mend_defaults(cfi->target->arch, row);
     if (row->return_column >= count && row->return_column < CA_REGS_MAX)
         row->rules[row->return_column] = read_rule(frame, row->return_column);
     row->outermost = row->outermost || row->return_column == 0xff ||

@@ -114,7 +114,8 @@ static bool add_variable(struct ca_local_frame *frame, Dwarf_Die *variable, stru
     const char *name = dwarf_diename(variable);
     Dwarf_Die type;
     struct ca_whereabouts place;
-    if (!name || !*name || dwarf_hasattr_integrate(variable, DW_AT_artificial))
+    if (!name || !*name ||
+        (dwarf_hasattr_integrate(variable, DW_AT_artificial) && strcmp(name, "this")))
         return true;
     /* Go's generic functions get one; it is said to be in memory where it never was put. */
     if (!strcmp(name, ".dict"))

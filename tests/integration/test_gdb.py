@@ -47,6 +47,42 @@ def test_locals(parked):
     assert "value (int) = 42" in said
 
 
+def test_arguments_are_those_of_gdb(parked):
+    """In every frame, as far as gdb knows them by itself: some are in rbx, which calls keep."""
+    said = doors.gdb(*parked.in_core(), f"leaks select {parked.id}", "echo A\\n",
+                     "frame function work", "info args", "echo B\\n", f"leaks locals {parked.id}")
+    wanted = re.search(r"^answer = (0x[0-9a-f]+)$", said.split("A\n")[1], re.M)[1]
+    assert re.search(rf"^answer \(void \*\) = {wanted}$", said.split("B\n")[1], re.M), said
+
+
+@pytest.mark.parametrize("name", ["pth/server", "state-threads/server", "boost-fiber/server"])
+def test_numbers_and_pointers_are_those_of_gdb(name, tmp_path):
+    """In every frame of some tasks, where both have a value."""
+    if not csamples.available(name.split("/")[0]):
+        pytest.skip(f"the library of {name} is not installed")
+    csamples.make()
+    with doors.frozen(csamples.OUT / name, ["leak", "100"], tmp_path) as found:
+        tasks = {}
+        for task in found.by_command(["tasks"], False)["tasks"]:
+            if task["state"] == "waiting":
+                tasks.setdefault(str([frame["pc"] for frame in task["frames"]]), task)
+        commands, compared = [], 0
+        for task in tasks.values():
+            commands += [f"leaks select {task['id']}"]
+            for number in range(min(len(task["frames"]), 6)):
+                commands += ["echo F\\n", f"frame {number + 1}", "info args", "info locals",
+                             "echo L\\n", f"leaks locals {task['id']} {number}"]
+        said = doors.gdb(*found.in_core(), "set print symbol off", *commands)
+        for text in said.split("F\n")[1:]:
+            gdbs, ours = text.split("L\n")[:2]
+            gdbs = dict(re.findall(r"^(\w+) = (?:\(.*\) )?(-?\d+|0x[0-9a-f]+)$", gdbs, re.M))
+            for variable, value in re.findall(r"^(\w+) \(.*\) = (-?\d+|0x[0-9a-f]+)$", ours, re.M):
+                if variable in gdbs:
+                    assert int(value, 0) == int(gdbs[variable], 0), (variable, text)
+                    compared += 1
+    assert compared >= 2
+
+
 def test_thread_names_of_an_exported_core(parked, tmp_path):
     out = tmp_path / "out.core"
     doors.gdb(*parked.in_core(), f"leaks export-core {out}")
