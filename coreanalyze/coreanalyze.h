@@ -123,6 +123,7 @@ struct ca_target_info {
     int64_t stopped_ns; /* live: how long the target stood still */
     int64_t uptime_ns;  /* age of the process at the snapshot */
     bool stripped;      /* the executable carries no symbol table */
+    const char *cause;  /* what it died of, in its runtime's words: "panic: ..." */
 };
 void ca_session_target(const struct ca_session *session, struct ca_target_info *ret);
 

@@ -62,6 +62,8 @@ void ca_session_target(const struct ca_session *session, struct ca_target_info *
         .complete = target->complete,
         .stopped_ns = target->stopped_ns,
         .uptime_ns = target->uptime_ns};
+    for (size_t i = 0; i < session->runtimes.len && !ret->cause; i++)
+        ret->cause = session->runtimes.data[i]->cause;
     if (!main)
         return;
     ret->executable = main->name && main->name[0] ? main->name : main->file;

@@ -313,6 +313,10 @@ void ca_words_headline(struct ca_buf *buf, const struct ca_session *session)
         ca_buf_puts(buf, target.signal ? " after " : ", running for ");
         ca_words_age(buf, target.uptime_ns);
     }
+    if (target.cause && target.signal) {
+        ca_buf_puts(buf, ": ");
+        ca_words_clean(buf, target.cause);
+    }
     if (target.stopped_ns != CA_UNKNOWN && target.kind && !strcmp(target.kind, "live")) {
         ca_buf_puts(buf, "; stood still for ");
         ca_words_age(buf, target.stopped_ns);

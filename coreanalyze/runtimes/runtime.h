@@ -91,6 +91,7 @@ struct ca_runtime {
     bool address_ids;        /* the runtime has no ids: "name:0xaddress" */
     bool owners;             /* records who owns a lock: deadlocks can be proved */
     const char *left_out;    /* see struct ca_runtime_info */
+    const char *cause;       /* what the program died of, in the runtime's words; NULL: not known */
     int64_t listed, system;  /* its tasks, and how many are its own; filled by the session */
     int64_t counted;         /* what the runtime's own counter says; CA_UNKNOWN */
     struct ca_runtime *next; /* a probe may find several: a list */

@@ -19,6 +19,7 @@
  * holdings.c   what parked goroutines point at, noted for the proof while they are at hand
  * timers.c     channels that a timer will end; the clock of the snapshot
  * labels.c     labels and ancestors
+ * cause.c      what it died of
  * facts.c      the figures of the whole process
  */
 #ifndef CA_RUNTIMES_GO_GO_H
@@ -327,6 +328,10 @@ int64_t ca_go_clock(struct ca_go *go);
 
 /* facts.c: into go->facts, before a live target runs on. */
 void ca_go_facts_read(struct ca_go *go);
+
+/* cause.c: what the program died of, in the runtime's words; interned in tasks' strings, or NULL.
+ */
+const char *ca_go_cause(struct ca_go *go, struct ca_tasks *tasks);
 
 /* labels.c */
 bool ca_go_labels_read(struct ca_go *go, struct ca_tasks *tasks, uint32_t task,

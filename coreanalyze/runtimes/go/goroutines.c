@@ -425,6 +425,8 @@ struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *task
     if (!error && !ca_go_holders_find(go, tasks))
         error = &ca_error_nomem;
     drop_queues(go);
+    if (!error)
+        go->runtime.cause = ca_go_cause(go, tasks);
     /* Threads made for calls from C keep a dead goroutine each, outside the free lists. */
     if (go->runtime.counted != CA_UNKNOWN)
         go->runtime.counted -= go->held_by_threads;

@@ -1,0 +1,44 @@
+"""What a program died of stands in the first line, in the words that the runtime printed; nothing
+where it printed no text."""
+
+import re
+
+import pytest
+
+import crash
+import goforms
+import toolchains
+
+WAYS = ("string", "lines", "error", "int", "index", "again", "struct", "unlock", "asleep",
+        "overflow")
+
+
+def printed(stderr):
+    """The last of the runtime's own lines that say why."""
+    lines = re.findall(r"(?m)^\s*((?:panic|fatal error): .*)$", stderr)
+    return re.sub(r" \[recovered.*\]$", "", lines[-1])
+
+
+def said(coreanalyze, core, binary):
+    text = coreanalyze.run("leaks", core, "--exe", binary).stdout.decode()
+    head = re.split(r"\n\d+ goroutines", text)[0]
+    return re.sub(r"\s+", " ", head).partition("died of SIGABRT")[2]
+
+
+def test_words_of_the_runtime(coreanalyze, toolchain, tmp_path):
+    binary = goforms.build(toolchain, "godying", tmp_path / "godying")
+    bare = goforms.strip(binary, tmp_path / "bare")
+    for way in WAYS:
+        result = crash.run(binary, [way], tmp_path / way)
+        expected = "" if way == "struct" else ": " + printed(result.stderr)
+        for program in (binary, bare):
+            assert said(coreanalyze, result.core, program) == expected, (way, program)
+        result.core.unlink()
+
+
+def test_a_program_that_was_killed_says_nothing(coreanalyze, crashed):
+    try:
+        core = crashed(toolchains.find("own"), "all", die="abort")
+    except toolchains.Missing as why:
+        pytest.skip(str(why))
+    assert said(coreanalyze, core.core, core.binary) == ""

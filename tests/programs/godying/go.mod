@@ -1,0 +1,3 @@
+module godying
+
+go 1.19
