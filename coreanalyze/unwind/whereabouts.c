@@ -268,7 +268,8 @@ static const char *one_place(const struct ca_local_frame *frame, Dwarf_Attribute
 static const char *constant(Dwarf_Die *variable, struct ca_whereabouts *ret)
 {
     Dwarf_Attribute attr;
-    Dwarf_Word value; /* of DW_FORM_data1 and its kin, which gcc and clang give what is not negative */
+    /* gcc and clang give DW_FORM_data1 and its kin to what is not negative only. */
+    Dwarf_Word value;
     if (!dwarf_attr_integrate(variable, DW_AT_const_value, &attr) || dwarf_formudata(&attr, &value))
         return OPTIMISED;
     memcpy(ret->bytes, &value, 8);
