@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <list>
 #include <map>
@@ -67,6 +68,7 @@ class Scheduler
     std::unordered_map<unsigned long, std::shared_ptr<Fiber>> hashed;
     std::list<Fiber *> listed;
     std::vector<std::unique_ptr<Fiber>> kept;
+    std::deque<Fiber *> few, many; /* few: within one block */
     Fiber *current = nullptr;
     ucontext_t self;
     unsigned long last = 0, alive = 0;
@@ -87,6 +89,23 @@ class Scheduler
     void keep_kept(Fiber *f)
     {
         kept.emplace_back(f);
+    }
+    void keep_few(Fiber *f)
+    {
+        few.push_back(f);
+    }
+    void keep_many(Fiber *f)
+    {
+        many.push_back(f);
+    }
+    /* What was in front of the first ones left stays in the blocks, and leads to freed memory. */
+    void forget_done()
+    {
+        for (std::deque<Fiber *> *queue : {&few, &many})
+            while (queue->front()->state == State::Done) {
+                delete queue->front();
+                queue->pop_front();
+            }
     }
     Fiber *now()
     {
@@ -188,6 +207,13 @@ int main()
         s.run(s.start(subscriber, "kept", &Scheduler::keep_kept));
         s.run(s.start(brief, "brief", &Scheduler::keep_kept));
     }
+    for (int i = 0; i < 90; i++)
+        s.run(s.start(brief, "brief", &Scheduler::keep_many));
+    for (int i = 0; i < 300; i++)
+        s.run(s.start(subscriber, "many", &Scheduler::keep_many));
+    for (int i = 0; i < 40; i++)
+        s.run(s.start(i < 20 ? brief : subscriber, "few", &Scheduler::keep_few));
+    s.forget_done();
     s.run(s.start(finish, "last", &Scheduler::keep_listed));
     return 1;
 }
