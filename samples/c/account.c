@@ -105,7 +105,7 @@ static void print(const struct account_note *n)
         printf("%p\t", n->object);
     else
         printf("-\t");
-    printf("%s\t", n->site);
+    printf("%s\t", n->site ? n->site : "-");
     if (n->creator < 0)
         printf("-\t");
     else

@@ -10,7 +10,7 @@
  * state    waiting, or running (the task that prints)
  * reason   what it waits for, in the words of the runtime's description; - for nothing
  * object   address of what it waits for, 0x..., or fd:N for a descriptor; - for nothing
- * site     the function of the sample in which it waits
+ * site     the function of the sample in which it waits; - where it never ran
  * creator  id of the task that created it, 0 for none; - where the runtime does not record it
  * created  file:line of its creation; - where the runtime does not record it
  * name     - for none

@@ -11,7 +11,7 @@ from test_described import compare, counted, plain
 
 PROGRAMS = csamples.ROOT / "tests" / "programs"
 OUT = csamples.ROOT / "build" / "inhouse"
-COMPILERS = {"odd": ["gcc"], "shelf": ["gcc"], "fibers": ["g++", "-std=c++17"],
+COMPILERS = {"odd": ["gcc"], "shelf": ["gcc"], "looms": ["gcc"], "fibers": ["g++", "-std=c++17"],
              "promises": ["g++", "-std=c++20"]}
 
 
@@ -81,6 +81,18 @@ def test_odd_deadlocks(coreanalyze, crashes):
     why = coreanalyze.json("explain", one, crash.core, "--runtime-file", described("odd"))
     assert why["proof"] == "deadlock"
     assert [x["task"] for x in why["evidence"]] == [one, other, other, one, None]
+
+
+def test_what_never_ran_lacks_nothing(coreanalyze, crashes):
+    """Runnable, and without frames: there is nothing of which they could be a part."""
+    crash = crashes("looms")
+    document = coreanalyze.json("tasks", crash.core, "--runtime-file", described("looms"))
+    new = [x for x in document["tasks"] if x["state"] == "runnable"]
+    assert len(new) == 20
+    assert all(x["frames"] == [] and x["notes"] == [] for x in new)
+    assert {x["created"]["function"] for x in document["tasks"]} == {"thread", "main"}
+    check = coreanalyze.json("describe", "--check", described("looms"), crash.core)
+    assert "1600 of 1600 stacks read, 20 never ran" in {x["found"] for x in check["lines"]}
 
 
 def test_odd_says_what_it_left_out(coreanalyze, crashes):

@@ -129,7 +129,7 @@ static void add_source(struct checking *c, const struct ca_source *s)
         why = "left out: it does not bind";
     add(c, s->line, s->word, found, why);
     const struct ca_expr *exprs[] = {&s->root, &s->next_link, &s->left, &s->right, &s->count,
-                                     &s->end,  &s->item,      &s->task, &s->head};
+                                     &s->end,  &s->item,      &s->task, &s->head,  &s->counted};
     for (size_t i = 0; i < sizeof(exprs) / sizeof(*exprs); i++)
         if (i || s->kind != CA_SOURCE_SCAN)
             add_expr(c, exprs[i]);
@@ -207,7 +207,9 @@ static void add_tally(struct checking *c)
             d->context.line ? "it says nothing of saved registers on this architecture" : NULL);
     else if (t->parked)
         add(c, d->context.line, "context",
-            TEXT(c, "%" PRIu64 " of %" PRIu64 " stacks read", t->read, t->parked),
+            t->fresh ? TEXT(c, "%" PRIu64 " of %" PRIu64 " stacks read, %" PRIu64 " never ran",
+                            t->read, t->parked, t->fresh)
+                     : TEXT(c, "%" PRIu64 " of %" PRIu64 " stacks read", t->read, t->parked),
             t->read  ? NULL
             : t->why ? t->why
                      : "no stack has a frame");
@@ -243,8 +245,8 @@ static void add_summary(struct checking *c, const struct ca_runtime *runtime)
             TEXT(c, "%s: %" PRIu64, self->excluded_words.data[i].word,
                  self->excluded_words.data[i].count),
             NULL);
-    if (d->counts && runtime->counted != CA_UNKNOWN)
-        add(c, d->counts->path.line, "count",
+    if (runtime->counted != CA_UNKNOWN)
+        add(c, d->counts ? d->counts->path.line : d->tasks->line, "count",
             TEXT(c, "%" PRId64 " of %" PRId64, self->listed, runtime->counted),
             self->listed == runtime->counted ? NULL : "its own counter says another number");
 }

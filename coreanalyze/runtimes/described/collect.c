@@ -485,51 +485,6 @@ static void set_ages(struct ca_described *self, struct ca_tasks *tasks)
     }
 }
 
-static int64_t listed(const struct ca_described *self, const struct ca_tasks *tasks)
-{
-    int64_t count = 0;
-    for (size_t i = self->first; i < tasks->list.len; i++)
-        count += !(tasks->list.data[i].flags & CA_TASK_SYSTEM);
-    return count;
-}
-
-/* What is thread-local is summed over the threads. */
-static bool add_count(struct ca_described *self, struct ca_count *count, int64_t *sum)
-{
-    struct ca_target *target = self->base.context.target;
-    struct ca_scope scope = ca_described_scope(self, 0);
-    uint64_t value;
-    for (size_t i = 0; i < (count->per_thread ? target->threads.len : 1); i++) {
-        if (count->per_thread)
-            scope.thread_pointer = target->threads.data[i].tls;
-        if (!ca_tests_hold(count->when, &scope, false))
-            continue;
-        bool read = ca_expr_value(&count->path, &scope, &value);
-        if ((!read && !count->per_thread) ||
-            (read && (value > INT64_MAX || __builtin_add_overflow(*sum, (int64_t)value, sum))))
-            return false;
-    }
-    return true;
-}
-
-static void compare_count(struct ca_described *self, const struct ca_tasks *tasks)
-{
-    int64_t sum = 0;
-    self->base.counted = CA_UNKNOWN;
-    self->listed = listed(self, tasks);
-    if (!self->description.counts)
-        return;
-    for (struct ca_count *count = self->description.counts; count; count = count->next)
-        if (!count->path.bound || !add_count(self, count, &sum))
-            return;
-    self->base.counted = sum;
-    int64_t found = self->listed;
-    if (found != self->base.counted)
-        ca_gaps_add(self->base.context.gaps, self->base.name, 0,
-                    "%" PRId64 " %ss were found, its own counter says %" PRId64, found,
-                    self->base.task_noun, self->base.counted);
-}
-
 static void say_left_out(struct ca_described *self)
 {
     char *text = NULL;
@@ -582,7 +537,7 @@ struct ca_error *ca_described_collect(struct ca_runtime *runtime, struct ca_task
     ca_described_ahead_stop(ahead);
     ca_described_side_waits(self, tasks);
     set_ages(self, tasks);
-    compare_count(self, tasks);
+    ca_described_count(self, tasks);
     say_left_out(self);
     ca_vec_deinit(&self->found);
     return self->nomem ? &ca_error_nomem : NULL;

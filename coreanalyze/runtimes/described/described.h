@@ -31,6 +31,7 @@ struct ca_excluded {
 /* What became of the parked tasks' facts, for `describe --check`. */
 struct ca_tally {
     uint64_t parked, read;     /* tasks, and those whose stack has frames */
+    uint64_t fresh;            /* runnable, and have no stack because they never ran */
     const char *why;           /* of the first without; in the arena */
     uint64_t inverted;         /* low is not below high */
     uint64_t bounded, outside; /* stacks with bounds, and saved stack pointers that are not there */
@@ -105,6 +106,8 @@ const char *ca_described_reason(struct ca_described *self, struct ca_tasks *task
                                 const struct ca_known *known, const struct ca_scope *scope);
 /* A gap for each walk that broke. */
 void ca_described_breaks(struct ca_described *self, const struct ca_source *source);
+/* counter.c: what the runtime says how many there are; a gap where it says another number. */
+void ca_described_count(struct ca_described *self, const struct ca_tasks *tasks);
 /* waits.c: what each task waits for, once all are known. */
 void ca_described_wait(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
                        const struct ca_known *known, const struct ca_scope *scope);

@@ -63,6 +63,7 @@ struct ca_source {
     struct ca_expr root, next_link, left, right, count, end, item;
     struct ca_expr first_link; /* ring: next_link, from the head */
     struct ca_expr task;       /* waits: whose wait this is */
+    struct ca_expr counted;    /* tasks: how many tasks the item says it has */
     struct ca_expr head;       /* object-ring: the object, from the link that is in no task */
     const char *scan_type;
     uint64_t scan_align;
@@ -75,6 +76,8 @@ struct ca_source {
     const struct ca_ctype *node_type, *item_type;
     bool item_is_pointer; /* elements are pointers to items */
     uint64_t walks, found, rejected, breaks, broke_at;
+    uint64_t counted_sum;
+    bool uncounted;           /* an item's number could not be read */
     const char *broke_why;    /* a literal */
     struct ca_map ring_heads; /* object-ring: link -> head, or 0 */
 };

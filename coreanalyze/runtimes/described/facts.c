@@ -318,6 +318,16 @@ static void tally(struct ca_described *self, const struct ca_task *task, const s
     t->outside += sp < task->stack_low || sp > task->stack_high;
 }
 
+/* A task that is to run for the first time: nothing was saved of it yet, and nothing is missing. */
+static bool never_ran(struct ca_described *self, const struct ca_task *task,
+                      const struct ca_regs *regs, const char *why)
+{
+    uint8_t pc = ca_register_number(self->base.context.target->arch, "pc");
+    if (task->state != CA_STATE_RUNNABLE || self->description.context.kind == CA_CONTEXT_NONE)
+        return false;
+    return why ? !regs->known : regs->known >> pc & 1 && !regs->value[pc];
+}
+
 void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
                         const struct ca_scope *scope)
 {
@@ -332,7 +342,14 @@ void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint3
         regs = scope->target->threads.data[*thread - 1].regs;
     } else if (task->state == CA_STATE_RUNNING) {
         why = "it runs, but on which thread is not known";
-    } else if (ca_context_registers(&self->description.context, scope, &regs, &why)) {
+    } else {
+        ca_context_registers(&self->description.context, scope, &regs, &why);
+        if (never_ran(self, task, &regs, why)) {
+            self->tally.fresh++;
+            return;
+        }
+    }
+    if (!why && !running) {
         copy = copy_of(self, task, scope, &regs);
         if (copy.high && task->stack_high == copy.high)
             task->stack_low = copy.low; /* what it holds is the copy */

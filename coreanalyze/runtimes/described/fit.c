@@ -60,6 +60,7 @@ static void bind_items(struct fitting *f, struct ca_source *source, const struct
 {
     if (source->skipped)
         return;
+    bind(f, source->item_type, outer, &source->counted, false);
     for (struct ca_source *each = source->each; each; each = each->next)
         bind_items(f, each, tasks ? NULL : source->item_type, tasks);
     if (source->each)

@@ -283,9 +283,11 @@ static const char *const source_words[] = {"one",   "ring",   "cycle", "list", "
                                            "array", "vector", "scan",  NULL};
 
 static const struct ca_key source_keys[] = {
-    KEY(ca_source, "next", next_link), KEY(ca_source, "left", left), KEY(ca_source, "right", right),
-    KEY(ca_source, "count", count),    KEY(ca_source, "end", end),   KEY(ca_source, "item", item),
-    KEY(ca_source, "task", task),      KEY(ca_source, "head", head), {0},
+    KEY(ca_source, "next", next_link),  KEY(ca_source, "left", left),
+    KEY(ca_source, "right", right),     KEY(ca_source, "count", count),
+    KEY(ca_source, "end", end),         KEY(ca_source, "item", item),
+    KEY(ca_source, "task", task),       KEY(ca_source, "head", head),
+    KEY(ca_source, "counted", counted), {0},
 };
 
 static struct ca_error *parse_source_key(struct ca_arena *arena, const struct ca_node *node,

@@ -133,6 +133,8 @@ static struct ca_error *check_walk(const struct ca_source *s, enum role role)
 {
     static const char in[] = "a walk with \"each\"", hint[] = ": say it where the items are found";
     struct ca_error *error = check_kind(s);
+    if (s->counted.text && role != ROLE_TASKS)
+        return misplaced(s->counted.line, "counted", role_names[role], "");
     if (error || !s->each)
         return error ? error : check_leaf(s, role);
     const char *key = without_meaning(&s->as, 0);

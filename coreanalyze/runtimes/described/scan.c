@@ -125,11 +125,7 @@ static bool candidate(struct scan *scan, uint64_t address)
         source->rejected++;
         return true;
     }
-    source->found++;
-    for (struct ca_source *each = source->each; each; each = each->next)
-        if (!ca_walk(each, &scan->scope, scan->fn, scan->arg))
-            return false;
-    return source->each || scan->fn(scan->arg, source, &scan->scope);
+    return ca_walk_found(source, &scan->scope, scan->fn, scan->arg);
 }
 
 static inline __attribute__((always_inline)) bool is_wanted(const struct fast *fast, uint64_t word,

@@ -178,6 +178,21 @@ static void broke(struct ca_source *source, uint64_t at, const char *why)
     }
 }
 
+bool ca_walk_found(struct ca_source *source, const struct ca_scope *scope, ca_walk_fn *fn,
+                   void *arg)
+{
+    uint64_t count;
+    source->found++;
+    if (source->counted.bound &&
+        (!ca_expr_value(&source->counted, scope, &count) ||
+         __builtin_add_overflow(source->counted_sum, count, &source->counted_sum)))
+        source->uncounted = true;
+    for (struct ca_source *each = source->each; each; each = each->next)
+        if (!ca_walk(each, scope, fn, arg))
+            return false;
+    return source->each || fn(arg, source, scope);
+}
+
 /* One element: to its item, through the filter, then down or out. */
 static bool visit(struct walk *walk, uint64_t element)
 {
@@ -211,11 +226,7 @@ static bool visit(struct walk *walk, uint64_t element)
         source->rejected++;
         return true;
     }
-    source->found++;
-    for (struct ca_source *each = source->each; each; each = each->next)
-        if (!each->skipped && !ca_walk(each, &scope, walk->fn, walk->arg))
-            return false;
-    return source->each || walk->fn(walk->arg, source, &scope);
+    return ca_walk_found(source, &scope, walk->fn, walk->arg);
 }
 
 static bool follow(struct walk *walk, const struct ca_expr *link, uint64_t from, uint64_t *ret)

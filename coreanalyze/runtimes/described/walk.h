@@ -20,6 +20,10 @@ const char *ca_walk_bind(struct ca_types *types, struct ca_source *source,
  * the callback stopped it. */
 bool ca_walk(struct ca_source *source, const struct ca_scope *scope, ca_walk_fn *fn, void *arg);
 
+/* An item that was found: down the walks that start at it, or out. */
+bool ca_walk_found(struct ca_source *source, const struct ca_scope *scope, ca_walk_fn *fn,
+                   void *arg);
+
 /* scan.c: the same for a scan of all writable memory. */
 bool ca_walk_scan(struct ca_source *source, const struct ca_scope *scope, ca_walk_fn *fn,
                   void *arg);
