@@ -514,6 +514,7 @@ void ca_mark_drain(struct ca_mark *mark)
         return;
     struct batch batch;
     batch.len = 0; /* its room is not cleared: this is called for every task */
+    mark->heap->doubting = mark->doubting;
     for (size_t round = 0; keep_going(mark, round); round++) {
         if (mark->work.len > 0)
             scan_work(mark, &batch);

@@ -103,6 +103,7 @@ struct ca_heap {
     CA_VEC(uint64_t) opaque;
     uint64_t slots; /* of all regions */
     bool broken;    /* not all of it can be read: no proof (why is a gap) */
+    bool doubting;  /* analysis: what is scanned now may be no object, or a dead one */
 };
 
 /* One word on the way from a root to what a task waits for, for explanations. */

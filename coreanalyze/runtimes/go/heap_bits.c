@@ -177,7 +177,7 @@ static void scan_typed(struct ca_go_heap *heap, struct out *out, uint32_t index,
     const struct ca_go_type *type = index ? &heap->types.data[index - 1] : NULL;
     if (!type || type->broken) {
         *exact = false;
-        if (type)
+        if (type && !heap->heap.doubting) /* else its header may not be written yet */
             ca_go_heap_break(heap, "type", type->address, "its pointer mask cannot be read");
         scan_all(out, object, size, from);
         return;

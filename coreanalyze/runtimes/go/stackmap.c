@@ -34,6 +34,7 @@ struct planner {
     struct ca_go_heap *heap;
     struct ca_go_plan *plan;
     uint64_t base; /* sp of the first frame */
+    bool moves;    /* it is running: nobody waited for a good moment */
     bool damaged;  /* a map is there and cannot be one */
 };
 
@@ -157,8 +158,10 @@ static bool add_args(struct planner *planner, const struct frame *frame, int32_t
     const struct ca_go *go = planner->heap->go;
     uint32_t args = ca_go_func_u32(&frame->func, go->layout.at[GO_FUNC_ARGS]);
     *ok = true;
-    if (is_reflect_call(&frame->func))
-        return ca_vec_push(&planner->plan->calls,
+    if (is_reflect_call(&frame->func)) /* what came in registers is among its locals */
+        return (frame->varp <= frame->sp ||
+                add_range(planner, frame, frame->sp, frame->varp - frame->sp)) &&
+               ca_vec_push(&planner->plan->calls,
                            (struct ca_go_plan_call){.sp = (int64_t)(frame->sp - planner->base),
                                                     .argp = (int64_t)(frame->argp - planner->base),
                                                     .frame = frame->number});
@@ -276,12 +279,21 @@ bool ca_go_func_is_instruction(const struct ca_go_func *func)
 {
     static const char *const prefixes[] = {"runtime.gcWriteBarrier", "runtime.duff",
                                            "runtime.wbZero",         "runtime.wbMove",
-                                           "runtime.typedmemmove",   "runtime.typedmemclr"};
+                                           "runtime.typedmemmove",   "runtime.typedmemclr",
+                                           "runtime.spillArgs",      "runtime.unspillArgs"};
     const char *name = ca_go_func_name(func);
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
         if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
             return true;
     return false;
+}
+
+/* runtime.call16 and so on: results that came in registers are in its caller's abi.RegArgs, where
+ * only runtime.reflectcallmove makes pointers of them. */
+static bool calls_by_reflect(const struct ca_go_func *func)
+{
+    const char *name = ca_go_func_name(func);
+    return !strncmp(name, "runtime.call", 12) && name[12] >= '0' && name[12] <= '9';
 }
 
 /* The frames between two of those that were kept: every word. */
@@ -331,7 +343,8 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
                 ca_go_heap_break(planner->heap, "stack map", frame.pc,
                                  "it makes no sense: others may be wrong and look right");
         }
-        conservative = here || ca_go_func_is_instruction(&frame.func);
+        conservative = here || ca_go_func_is_instruction(&frame.func) ||
+                       (planner->moves && calls_by_reflect(&frame.func));
         panicked = named(&frame.func, "runtime.sigpanic");
     }
     if (planner->plan->objects.len > 1)
@@ -346,6 +359,7 @@ const struct ca_go_plan *ca_go_plan_of(struct ca_go_heap *heap, const struct ca_
     struct planner planner = {.heap = heap, .base = task->sp};
     const struct ca_stack *stack = &heap->tasks->stacks.list.data[task->stack];
     bool cached = task->state != CA_STATE_RUNNING && task->state != CA_STATE_SYSCALL;
+    planner.moves = task->state == CA_STATE_RUNNING;
     if (!cached) {
         ca_go_plan_deinit(&heap->once);
         planner.plan = &heap->once;

@@ -281,6 +281,50 @@ var actors = []func(r *rand.Rand, p parcel){
 			}
 		}, p)
 	},
+	func(r *rand.Rand, p parcel) { // runs, and holds it in variables that no call sees
+		if pipes.Add(6) > 30 {
+			registry = append(registry, p)
+			return
+		}
+		begin("moves", "busy", func() {
+			me, q, list := id(), byResult(p), (*node)(nil)
+			p = parcel{}
+			for n := 0; !isLater(); n++ {
+				room := scratch[n%2]
+				list = &node{x: n, next: list}
+				if q = byResult(q); n%100 == 0 {
+					list = nil
+					time.Sleep(10 * time.Microsecond)
+				}
+				scratch[(n+1)%2] = room
+			}
+			moved(me)
+			q.deliver()
+		})
+	},
+	func(r *rand.Rand, p parcel) { // looks again and again
+		c := make(chan parcel, 1)
+		c <- p
+		begin("moves", "poll", func() {
+			me, stop := id(), make(chan int)
+			for !isLater() {
+				select {
+				case <-stop:
+				default:
+				}
+				time.Sleep(time.Millisecond)
+			}
+			moved(me)
+			(<-c).deliver()
+		})
+	},
+	func(r *rand.Rand, p parcel) {
+		actor(r, "time.Tick", func() {
+			for range time.Tick(later()) {
+				break
+			}
+		}, p)
+	},
 	func(r *rand.Rand, p parcel) { // runs once the object is lost
 		s := &small{x: p}
 		runtime.SetFinalizer(s, func(s *small) { s.x.(parcel).deliver() })
@@ -354,6 +398,7 @@ type closer struct{ p parcel }
 func (c *closer) Close() error { c.p.deliver(); return nil }
 
 var (
+	scratch [2][60]int
 	forkers []func()
 	pipes   atomic.Int64
 )

@@ -22,6 +22,9 @@ func init() {
 			return waiting{"sync.OnceFunc", once, func() { <-c }, func(x any) { x.(func())() }}
 		},
 	)
+	wraps = append(wraps, func(r *rand.Rand, x any) (any, func(any) any) {
+		return sync.OnceValue(func() any { return x }), func(x any) any { return x.(func() any)() }
+	})
 	actors = append(actors, func(r *rand.Rand, p parcel) {
 		ctx, _ := context.WithTimeout(context.Background(), later())
 		context.AfterFunc(ctx, p.deliver)

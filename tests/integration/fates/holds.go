@@ -254,6 +254,12 @@ var holds = []holding{
 		help(func() { defer group.Done(); block(); p.deliver() })
 		group.Wait()
 	}},
+	{"a locked thread", func(block func(), p parcel) {
+		runtime.LockOSThread()
+		block()
+		runtime.UnlockOSThread()
+		p.deliver()
+	}},
 	{"sync.Once", func(block func(), p parcel) {
 		new(sync.Once).Do(func() { block(); p.deliver() })
 	}},

@@ -148,10 +148,19 @@ func gadget(r *rand.Rand) {
 	}
 }
 
-// abandon lets only goroutines that never run again hold p.
+// abandon lets only what never runs again hold p.
 func abandon(r *rand.Rand, p parcel) {
 	w := waiting{kind: "nil channel", block: func() { <-(chan int)(nil) }}
-	switch r.Intn(3) {
+	switch r.Intn(5) {
+	case 3: // in a circle: it never runs
+		s := &small{}
+		s.x = &pair[*small, parcel]{s, p}
+		runtime.SetFinalizer(s, func(s *small) { s.x.(*pair[*small, parcel]).value.deliver() })
+		return
+	case 4: // likewise
+		s := new(small)
+		runtime.SetFinalizer(s, func(*small) { runtime.KeepAlive(s); p.deliver() })
+		return
 	case 1:
 		w = waiting{kind: "empty select", block: func() { select {} }}
 	case 2:

@@ -20,7 +20,14 @@ type waiting struct {
 	wake   func(any)
 }
 
-func soon() <-chan time.Time { return time.After(400 * time.Millisecond) }
+// soon gives up on who has not come to wait: late enough that a busy machine gets there before, as
+// whoever is given up on is lost, whatever fate was meant.
+func soon() <-chan time.Time {
+	if live {
+		return time.After(5 * time.Second)
+	}
+	return time.After(delay)
+}
 
 func receive[T any](x any) {
 	select {

@@ -133,6 +133,20 @@ var wraps = []func(r *rand.Rand, x any) (any, func(any) any){
 		}
 	},
 	func(r *rand.Rand, x any) (any, func(any) any) {
+		c := make(chan any, 1)
+		c <- x
+		return map[chan any]int{c: 1, make(chan any): 2, nil: 3}, func(x any) any {
+			for k := range x.(map[chan any]int) {
+				select {
+				case x = <-k:
+					return x
+				default:
+				}
+			}
+			return nil
+		}
+	},
+	func(r *rand.Rand, x any) (any, func(any) any) {
 		s, i := make([]any, 1+r.Intn(2000)), 0
 		i = r.Intn(len(s))
 		s[i] = x

@@ -6,6 +6,7 @@
 //	gohands timer      the same, by a timer
 //	gohands finalizer  a finalizer that is being set, then found by the sweeper, and run
 //	gohands cleanup    the same with a cleanup
+//	gohands reflecting an argument that came in a register to a function made by reflect
 //	gohands copying    a variable of a goroutine that runs, in code that has no map for it
 //
 // Prints "ready ID" before that happens, and "over" once the goroutine with that number has ended.
@@ -15,6 +16,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"reflect"
 	"runtime"
 	"time"
 )
@@ -29,6 +31,8 @@ var ways = map[string]func(c chan int){
 	"timer":     timer,
 	"finalizer": finalizer,
 	"copying":   copying,
+
+	"reflecting": reflecting,
 }
 
 //go:noinline
@@ -39,6 +43,14 @@ func timer(c chan int) { time.AfterFunc(1e6, func() { close(c) }) }
 
 //go:noinline
 func finalizer(c chan int) { runtime.SetFinalizer(new(object), func(*object) { close(c) }) }
+
+var made = reflect.MakeFunc(reflect.TypeOf(func(chan int) {}), func(in []reflect.Value) []reflect.Value {
+	in[0].Close()
+	return nil
+}).Interface().(func(chan int))
+
+//go:noinline
+func reflecting(c chan int) { made(c) }
 
 type six struct {
 	_    [2]*int
