@@ -2,6 +2,7 @@
 another way and prints where it is. The names and types are its source's."""
 
 import re
+import subprocess
 
 import pytest
 
@@ -25,6 +26,8 @@ ROUTES = {
     "byBulk": [("main.anything", "*main.bulk"), DONE],
     "byMethod": [("main.method", "func()"), ("receiver of main.(*conn).hangUp", CONN), DONE],
     "byGlobalLock": [("main.central, field mu", "sync.Mutex")],
+    "byLiteral": [("main.fixed, field last[1]", CONN), DONE],
+    "byLiteralLock": [("main.fixed, field mu", "sync.Mutex")],
     "byHeapLock": [("main.shared", "*main.hub"), ("field mu", "sync.Mutex")],
 }
 # Of a program without symbols: what the runtime's own descriptors say.
@@ -92,6 +95,28 @@ def test_position_independent(coreanalyze, tmp_path):
     core.unlink()
 
 
+def test_live(coreanalyze, tmp_path):
+    """Types are known of a process that goes on, although its file has them unmoved."""
+    try:
+        newest = toolchains.newest()
+    except toolchains.Missing as why:
+        pytest.skip(str(why))
+    binary = goforms.build(newest, "goroutes", tmp_path / "goroutes", "-buildmode=pie")
+    with subprocess.Popen([str(binary), "stay"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stdout:
+                if line == "ready\n":
+                    break
+            tasks = coreanalyze.json("tasks", "-p", str(process.pid))["tasks"]
+            for role in ("byMap", "byInterface", "byQueue"):
+                one = next(task["id"] for task in tasks
+                           if any(frame["function"] == f"main.{role}" for frame in task["frames"]))
+                path = coreanalyze.json("explain", one, "-p", str(process.pid))["path"]
+                assert words_of(path) == ROUTES[role], role
+        finally:
+            process.kill()
+
+
 def check_names(coreanalyze, binary, core, said):
     found = paths(coreanalyze, core, binary)
     done, lock, far = (int(text) for text in said["offset"])
@@ -99,7 +124,7 @@ def check_names(coreanalyze, binary, core, said):
         _, path, _ = found[role]
         assert words_of(path) == expected, role
         assert [step["kind"] for step in path] == ["root"] + ["edge"] * (len(path) - 1), role
-        if role == "byGlobalLock":
+        if role in ("byGlobalLock", "byLiteralLock"):
             assert [step["address"] for step in path] == said[role]
             continue
         assert ends_at(path, said[role]), (role, path, said[role])

@@ -17,6 +17,7 @@ enum {
     LOCK_ROOM = 64, /* bytes on each side of a semaphore that its lock may take */
     STACK_MAX = 256 << 20,
     DATA_MAX = 256 << 20,
+    TYPES_MAX = 64 << 20,
     CODE_ROOM = 64,
 };
 
@@ -41,6 +42,21 @@ static void hold_data(struct holding *holding)
         range(holding, module->data, module->edata, DATA_MAX);
         range(holding, module->bss, module->ebss, DATA_MAX);
         range(holding, module->noptrbss, module->enoptrbss, DATA_MAX);
+    }
+}
+
+/* The descriptors of types, for explanations: where the program was moved when it was loaded, its
+ * file does not have them as they are. */
+static void hold_types(struct holding *holding)
+{
+    struct ca_go *go = holding->go;
+    uint64_t types, end;
+    for (size_t i = 0; i < go->tables.modules.len; i++) {
+        uint64_t module = go->tables.modules.data[i].address;
+        if (ca_go_read_u64(go, module, GO_MD_TYPES, &types) &&
+            ca_go_read_u64(go, module, GO_MD_ETYPES, &end) && types &&
+            !ca_target_segment(go->target, types))
+            range(holding, types, end, TYPES_MAX);
     }
 }
 
@@ -174,6 +190,8 @@ struct ca_error *ca_go_hold(struct ca_runtime *runtime, bool proof)
     }
     if (!error && (!ca_go_semaphores_read(go) || !ca_go_timers_read(go)))
         error = &ca_error_nomem;
+    if (!error && proof)
+        hold_types(&holding);
     if (!error && proof)
         error = ca_go_heap_hold(go);
     ca_vec_deinit(&holding.frames.list);

@@ -4,6 +4,11 @@
 #include "runtimes/go/views.h"
 #include "unwind/locals.h"
 
+enum {
+    GLOBALS_MAX = 8 << 20, /* words that are looked through */
+    LITERAL_MAX = 1 << 20, /* bytes */
+};
+
 struct route {
     struct ca_go_heap *heap;
     struct ca_strings *strings;
@@ -60,30 +65,104 @@ static void take_variable(struct route *route, struct ca_variable *variable, str
     ca_buf_deinit(&word.name);
 }
 
-static void name_global(struct route *route, struct ca_hop *hop)
+/* The symbol around an address. */
+static const char *symbol_at(struct route *route, uint64_t address, uint64_t *start)
 {
     struct ca_modules *modules = route->heap->go->runtime.context.modules;
-    uint64_t address = hop->region ? hop->address : hop->waits;
     struct ca_module *module = ca_modules_at(modules, address);
     Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
     GElf_Off offset;
     GElf_Sym symbol;
     const char *name =
         dwfl ? dwfl_module_addrinfo(dwfl, address, &offset, &symbol, NULL, NULL, NULL) : NULL;
-    if (!name || offset >= (1u << 30)) { /* a stripped program: there is an address only */
-        hop->name = ca_strings_printf(route->strings, "a global variable");
-        return;
+    if (!name || offset >= (1u << 30) || (symbol.st_size && offset >= symbol.st_size))
+        return NULL;
+    *start = address - offset;
+    return name;
+}
+
+/* The global of this name, as a view. */
+static bool view_global(struct route *route, const char *name, uint64_t start,
+                        struct ca_go_view *ret)
+{
+    struct ca_modules *modules = route->heap->go->runtime.context.modules;
+    struct ca_module *module = ca_modules_at(modules, start);
+    struct ca_variable variable;
+    *ret = (struct ca_go_view){.shape = CA_GO_SHAPE_VALUE, .address = start};
+    return module && ca_variable_global(modules, module, name, &variable) &&
+           ca_go_debug_type(route->heap, &variable.type, &ret->type);
+}
+
+/* The word of the globals that points at an address, or at the nearest place before it. */
+static uint64_t pointer_to(struct ca_go_heap *heap, uint64_t address)
+{
+    uint64_t found = 0, nearest = 0;
+    for (size_t i = 0; i < heap->go->tables.modules.len; i++) {
+        const struct ca_go_module *module = &heap->go->tables.modules.data[i];
+        const uint64_t ranges[2][2] = {{module->data, module->edata}, {module->bss, module->ebss}};
+        for (int r = 0; r < 2; r++) {
+            uint64_t at = (ranges[r][0] + 7) & ~UINT64_C(7), value;
+            for (uint64_t n = 0; at + 8 <= ranges[r][1] && n < GLOBALS_MAX; n++, at += 8)
+                if (!ca_target_read_u64(heap->target, at, &value))
+                    break;
+                else if (value <= address && value > nearest)
+                    nearest = value, found = at;
+        }
     }
+    return address - nearest < LITERAL_MAX ? found : 0;
+}
+
+/* What the compiler laid out beside a variable, for a literal whose address it holds, has no name:
+ * it is told by the variable. */
+static bool name_by_pointer(struct route *route, struct ca_hop *hop)
+{
+    uint64_t address = hop->region ? hop->address : hop->waits, variable;
+    uint64_t pointer = pointer_to(route->heap, address);
+    const char *name = pointer ? symbol_at(route, pointer, &variable) : NULL;
+    struct ca_go_view view;
+    struct ca_go_view_word word, inner = {0};
+    if (!name || !view_global(route, name, variable, &view) ||
+        !ca_go_view_word(route->heap, &view, pointer, &word))
+        return false;
+    bool known = !hop->region ? ca_go_view_lock(route->heap, &word.leads, address, &inner)
+                              : ca_go_view_word(route->heap, &word.leads, address, &inner);
+    if (known) {
+        struct ca_buf text = {0};
+        ca_buf_puts(&text, name);
+        if (word.name.len)
+            ca_buf_printf(&text, ", %s", word.name.data);
+        if (inner.name.len)
+            ca_buf_printf(&text, ", %s", inner.name.data);
+        hop->name = keep(route, &text);
+        hop->type = ca_go_view_name(route->heap, route->strings, &inner.type);
+        route->view = inner.leads;
+        ca_buf_deinit(&text);
+    }
+    ca_buf_deinit(&word.name);
+    ca_buf_deinit(&inner.name);
+    return known;
+}
+
+static void name_global(struct route *route, struct ca_hop *hop)
+{
+    struct ca_modules *modules = route->heap->go->runtime.context.modules;
+    uint64_t address = hop->region ? hop->address : hop->waits, start;
+    const char *name = symbol_at(route, address, &start);
     struct ca_variable variable;
     struct ca_buf text = {0};
-    ca_buf_puts(&text, name);
-    if (ca_variable_global(modules, module, name, &variable)) {
-        variable.address = address - offset;
+    struct ca_module *module = name ? ca_modules_at(modules, address) : NULL;
+    if (module && ca_variable_global(modules, module, name, &variable)) {
+        variable.address = start;
+        ca_buf_puts(&text, name);
         take_variable(route, &variable, hop, &text);
-    } else {
-        hop->offset = (int64_t)offset;
+        hop->name = keep(route, &text);
+    } else if (!name_by_pointer(route, hop) && name) {
+        hop->offset = (int64_t)(address - start);
+        hop->name = ca_strings_printf(route->strings, "%s", name);
+    } else if (!hop->name) {
+        /* A stripped program: there is an address only. */
+        hop->name = ca_strings_printf(route->strings, "a global variable");
     }
-    hop->name = keep(route, &text);
     ca_buf_deinit(&text);
 }
 

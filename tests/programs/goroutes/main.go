@@ -42,6 +42,7 @@ var (
 	make1    func() *conn
 	anything interface{}
 	method   func()
+	fixed    = &hub{size: 3} // the compiler lays it out: its own symbol has no name
 )
 
 //go:noinline
@@ -70,6 +71,12 @@ func byMethod(c *conn) { <-c.done }
 
 //go:noinline
 func (c *conn) hangUp() { c.n++ }
+
+//go:noinline
+func byLiteral(c *conn) { <-c.done }
+
+//go:noinline
+func byLiteralLock() { fixed.mu.Lock() }
 
 //go:noinline
 func byStack(c *conn) { <-c.done }
@@ -126,6 +133,10 @@ func main() {
 	captured := start("byClosure", byClosure)
 	make1 = func() *conn { return captured }
 	method = start("byMethod", byMethod).hangUp
+	fixed.last[1] = start("byLiteral", byLiteral)
+	fixed.mu.Lock()
+	tell("byLiteralLock", &fixed.mu)
+	go byLiteralLock()
 	kept := start("byStack", byStack)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	tell("byTimer", ctx.Done())
@@ -148,6 +159,10 @@ func main() {
 	fmt.Println("offset", unsafe.Offsetof(kept.done), unsafe.Offsetof(central.mu), unsafe.Offsetof(large.done))
 	registry["first"] = first
 	time.Sleep(200 * time.Millisecond)
+	if len(os.Args) > 1 { // to be looked at alive
+		fmt.Println("ready")
+		time.Sleep(time.Hour)
+	}
 	syscall.Kill(os.Getpid(), syscall.SIGABRT)
 	time.Sleep(time.Hour)
 	runtime.KeepAlive(kept)
