@@ -9,6 +9,7 @@ enum {
     AT_GO_CLOSURE_OFFSET = 0x2907, /* cmd/internal/dwarf/dwarf.go, since 1.23 */
     DEPTH = 64,
     UNITS_MAX = 1 << 20,
+    DIES_MAX = 1 << 20, /* siblings may lead in a circle */
 };
 
 static bool is_variable(Dwarf_Die *die)
@@ -19,6 +20,7 @@ static bool is_variable(Dwarf_Die *die)
 static bool find_in_unit(Dwarf_Die *unit, const char *name, struct ca_variable *ret)
 {
     Dwarf_Die child;
+    size_t seen = 0;
     if (dwarf_child(unit, &child))
         return false;
     do {
@@ -27,7 +29,7 @@ static bool find_in_unit(Dwarf_Die *unit, const char *name, struct ca_variable *
             ret->name = own;
             return true;
         }
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (++seen < DIES_MAX && dwarf_siblingof(&child, &child) == 0);
     return false;
 }
 
@@ -73,7 +75,7 @@ static bool covers(const struct ca_local_frame *frame, Dwarf_Die *variable, uint
 
 /* In a scope, the blocks in it that are being run, and what is inlined there. */
 static bool find_in_scope(const struct ca_local_frame *frame, Dwarf_Die *scope, uint64_t address,
-                          unsigned depth, struct ca_variable *ret)
+                          unsigned depth, size_t *seen, struct ca_variable *ret)
 {
     Dwarf_Die child;
     if (depth > DEPTH || dwarf_child(scope, &child))
@@ -84,9 +86,9 @@ static bool find_in_scope(const struct ca_local_frame *frame, Dwarf_Die *scope, 
                 ? covers(frame, &child, address, ret)
                 : (tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) &&
                       dwarf_haspc(&child, frame->pc - frame->bias) == 1 &&
-                      find_in_scope(frame, &child, address, depth + 1, ret))
+                      find_in_scope(frame, &child, address, depth + 1, seen, ret))
             return true;
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (++*seen < DIES_MAX && dwarf_siblingof(&child, &child) == 0);
     return false;
 }
 
@@ -97,10 +99,11 @@ bool ca_variable_local(struct ca_modules *modules, struct ca_local_frame *frame,
     Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
     Dwarf_Die chain[CA_FUNCTIONS_MAX];
     Dwarf_Attribute base;
+    size_t seen = 0;
     if (!dwfl || !ca_functions_at(dwfl, frame->pc, chain, &frame->bias))
         return false;
     frame->frame_base = dwarf_attr_integrate(&chain[0], DW_AT_frame_base, &base);
-    bool found = find_in_scope(frame, &chain[0], address, 0, ret);
+    bool found = find_in_scope(frame, &chain[0], address, 0, &seen, ret);
     frame->frame_base = NULL;
     return found;
 }
@@ -112,6 +115,7 @@ bool ca_variable_captured(struct ca_modules *modules, uint64_t entry, uint64_t o
     Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
     Dwarf_Die chain[CA_FUNCTIONS_MAX], child;
     Dwarf_Addr bias;
+    size_t seen = 0;
     if (!dwfl || !ca_functions_at(dwfl, entry, chain, &bias) || dwarf_child(&chain[0], &child))
         return false;
     do {
@@ -122,7 +126,7 @@ bool ca_variable_captured(struct ca_modules *modules, uint64_t entry, uint64_t o
             continue;
         ret->name = dwarf_diename(&child);
         return ret->name && *ret->name;
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (++seen < DIES_MAX && dwarf_siblingof(&child, &child) == 0);
     return false;
 }
 
@@ -132,6 +136,7 @@ bool ca_variable_receiver(struct ca_modules *modules, uint64_t entry, struct ca_
     Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
     Dwarf_Die chain[CA_FUNCTIONS_MAX], child;
     Dwarf_Addr bias;
+    size_t seen = 0;
     if (!dwfl || !ca_functions_at(dwfl, entry, chain, &bias) || dwarf_child(&chain[0], &child))
         return false;
     do {
@@ -139,6 +144,6 @@ bool ca_variable_receiver(struct ca_modules *modules, uint64_t entry, struct ca_
             continue;
         ret->name = dwarf_diename(&child);
         return ret->name && ca_die_type(&child, &ret->type);
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (++seen < DIES_MAX && dwarf_siblingof(&child, &child) == 0);
     return false;
 }

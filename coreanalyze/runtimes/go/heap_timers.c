@@ -50,6 +50,7 @@ enum {
     BUCKET_OVERFLOW = 136,
     TABLES_MAX = 1 << 20,
     BATCH = 128,
+    STEPS_MAX = 1 << 26,
 };
 
 struct timed {
@@ -57,6 +58,7 @@ struct timed {
     struct ca_map *channels; /* what is found */
     struct ca_map seen;
     CA_VEC(uint64_t) contexts; /* still to be looked at */
+    size_t steps;              /* pointers followed: what lies may make them many */
     bool failed;
 };
 
@@ -97,10 +99,11 @@ static void each_pointer(struct timed *timed, uint64_t address, pointer_fn *fn)
     if (!region || region->no_scan)
         return;
     uint32_t slot = (uint32_t)((address - region->start) / region->size);
-    while (from < region->size) {
+    while (from < region->size && timed->steps < STEPS_MAX) {
         uint64_t before = from;
         size_t count =
             ca_go_heap_scan(&heap->heap, region, slot, &from, values, offsets, BATCH, &exact);
+        timed->steps += count + 1;
         for (size_t i = 0; i < count; i++)
             fn(timed, 8 * (uint64_t)offsets[i], values[i]);
         if (from <= before)
@@ -131,7 +134,7 @@ static void add_children(struct timed *timed, uint64_t map)
 {
     struct ca_go *go = timed->heap->go;
     uint64_t place, count = 0, table;
-    if (!ca_go_heap_region(timed->heap, map))
+    if (!ca_go_heap_region(timed->heap, map) || !is_new(timed, map))
         return;
     if (ca_go_read_u64(go, map, GO_HMAP_BUCKETS, &place))
         add_groups(timed, place);
@@ -142,7 +145,7 @@ static void add_children(struct timed *timed, uint64_t map)
         return;
     if (count == 0)
         add_groups(timed, place);
-    for (uint64_t i = 0; i < count && i < TABLES_MAX; i++) {
+    for (uint64_t i = 0; i < count && i < TABLES_MAX && timed->steps++ < STEPS_MAX; i++) {
         uint64_t groups;
         if (!ca_target_read_u64(timed->heap->target, place + i * 8, &table) ||
             !ca_go_read_u64(go, table, GO_TABLE_GROUPS, &groups))
@@ -196,6 +199,8 @@ static void add_timer(void *arg, const struct ca_root *root, const struct ca_wor
     struct ca_go_func func;
     uint64_t entry;
     (void)root, (void)count;
+    if (!words->value || !is_new(timed, words->value))
+        return;
     if (!ca_target_read_u64(timed->heap->target, words->value, &entry) ||
         !ca_go_func_find(&timed->heap->go->tables, entry, &func) || func.entry != entry)
         add_channel(timed, words->value);
