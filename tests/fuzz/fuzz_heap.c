@@ -16,8 +16,9 @@ enum kind {
     SPANS,  /* mspan */
     IN_USE, /* its bits */
     MODULE, /* moduledata */
+    STATES, /* of spans in use: as if they were not */
     /* From here on damage may look like truth: */
-    ARENAS,   /* the list of spans, and their states: one may be missing */
+    ARENAS,   /* the list of spans: one may be missing; their classes */
     HEADERS,  /* the type in front of an object: another type that fits */
     TYPES,    /* type descriptors: another type's mask */
     SPECIALS, /* finalizers, cleanups, weak pointers: a chain may be cut, or name another object */
@@ -28,9 +29,9 @@ enum kind {
     STACK_BITS, /* pointer bits of frames */
     KINDS,
 };
-static const char *const names[KINDS] = {"spans",        "in use", "module",   "arenas",
-                                         "headers",      "types",  "specials", "stack maps",
-                                         "pointer bits", "masks",  "globals",  "stack bits"};
+static const char *const names[KINDS] = {
+    "spans",    "in use",     "module",       "states", "arenas",  "headers",   "types",
+    "specials", "stack maps", "pointer bits", "masks",  "globals", "stack bits"};
 
 struct range {
     uint8_t *at;
@@ -40,6 +41,7 @@ static struct list {
     CA_VEC(struct range) list;
 } ranges[KINDS];
 static struct copy core, exe;
+static unsigned state_byte;  /* in its word */
 static struct ca_map leaked; /* addresses of tasks that are */
 static uint64_t runs[KINDS], given_up[KINDS], fewer[KINDS], more[KINDS];
 
@@ -56,7 +58,7 @@ static void add(enum kind kind, uint64_t address, uint64_t size)
 
 /* ---- what there is to damage ---- */
 
-/* Which words of a span's record may lie like truth: its state (as if it were no longer used), the
+/* Which words of a span's record may lie like truth: its class (as if it had no pointers), the
  * chain of its specials (as if it had none) and the type of its one object (as if that were new).
  */
 static enum kind kind_of_span_word(const int32_t *at, int32_t word)
@@ -80,6 +82,10 @@ static void learn_spans(struct ca_go *go)
     for (uint64_t i = 0; i < list[1]; i++) {
         if (!ca_target_read_u64(go->target, list[0] + i * 8, &address))
             continue;
+        const uint8_t *state = place_in(&core, address + (uint64_t)at[GO_MSPAN_STATE], 1);
+        if (state && *state == 1)
+            add(STATES, address + (uint64_t)(at[GO_MSPAN_STATE] & ~7), 8);
+        state_byte = (unsigned)at[GO_MSPAN_STATE] & 7;
         for (int32_t word_at = 0; word_at + 8 <= at[GO_MSPAN_SIZE]; word_at += 8)
             add(kind_of_span_word(at, word_at), address + (uint64_t)word_at, 8);
         if (ca_target_read_u64(go->target, address + (uint64_t)at[GO_MSPAN_ALLOCBITS], &word))
@@ -221,7 +227,9 @@ static struct edit change(void)
     struct edit edit = edit_at(range.at + below(range.size / 8) * 8);
     uint64_t word;
     memcpy(&word, edit.at, 8);
-    if (below(3)) {
+    if (damaged == STATES) {
+        edit.at[state_byte] = below(2) ? 0 : (uint8_t)(2 + below(254));
+    } else if (below(3)) {
         word = bad_record(word, &other);
         memcpy(edit.at, &word, 8);
     } else {
