@@ -7,12 +7,11 @@
 
 #include <string.h>
 
-enum { BLOCK = 8 }; /* words of the bitmap per rank */
 #define SHARED UINT32_MAX
 
 struct retained {
     struct ca_prover *prover;
-    uint64_t *ranks;  /* dead slots before each block */
+    uint64_t *ranks;  /* dead slots before each word of the bitmap */
     uint32_t *labels; /* group + 1, by rank */
     CA_VEC(struct ca_place) work;
     uint32_t label;
@@ -28,14 +27,14 @@ static uint64_t dead_word(const struct retained *retained, size_t i)
 static bool make_ranks(struct retained *retained)
 {
     size_t words = retained->prover->heap->slots / 64 + 1;
-    retained->ranks = malloc((words / BLOCK + 1) * sizeof(uint64_t));
+    retained->ranks = malloc(words * sizeof(uint64_t));
     if (!retained->ranks)
         return false;
     uint64_t count = 0;
     for (size_t i = 0; i < words; i++) {
-        if (i % BLOCK == 0)
-            retained->ranks[i / BLOCK] = count;
-        count += (uint64_t)__builtin_popcountll(dead_word(retained, i));
+        uint64_t dead = dead_word(retained, i);
+        retained->ranks[i] = count;
+        count += dead ? (uint64_t)__builtin_popcountll(dead) : 0;
     }
     retained->labels = calloc(count + 1, sizeof(uint32_t));
     return retained->labels != NULL;
@@ -48,10 +47,8 @@ static uint32_t *label_of(struct retained *retained, uint64_t number)
     uint64_t dead = dead_word(retained, word), bit = (uint64_t)1 << (number % 64);
     if (!(dead & bit))
         return NULL;
-    uint64_t rank = retained->ranks[word / BLOCK];
-    for (size_t i = word / BLOCK * BLOCK; i < word; i++)
-        rank += (uint64_t)__builtin_popcountll(dead_word(retained, i));
-    return &retained->labels[rank + (uint64_t)__builtin_popcountll(dead & (bit - 1))];
+    uint64_t before = (uint64_t)__builtin_popcountll(dead & (bit - 1));
+    return &retained->labels[retained->ranks[word] + before];
 }
 
 static void reach(struct retained *retained, uint64_t address)
@@ -80,6 +77,25 @@ static void reach_root(void *arg, const struct ca_root *root, const struct ca_wo
     (void)root;
     for (size_t i = 0; i < count; i++)
         reach(arg, words[i].value);
+}
+
+/* What the task has in its hands, and its queue entries. */
+static void reach_task(struct retained *retained, uint32_t task)
+{
+    struct ca_heap *heap = retained->prover->heap;
+    struct ca_root_sink sink = {.add = reach_root, .arg = retained};
+    const uint32_t *words;
+    uint64_t objects[256], base;
+    size_t held =
+        heap->ops->task_holds ? heap->ops->task_holds(heap, task, &words, &base) : SIZE_MAX;
+    if (held == SIZE_MAX)
+        heap->ops->task_roots(heap, task, &sink);
+    else
+        for (size_t i = 0; i < held; i++)
+            reach(retained, base + (uint64_t)(words[i] / 2) * 8);
+    size_t count = heap->ops->task_objects(heap, task, objects, 256);
+    for (size_t i = 0; i < count; i++)
+        reach(retained, objects[i]);
 }
 
 static void drain(struct retained *retained)
@@ -130,7 +146,6 @@ struct ca_error *ca_retained_run(struct ca_prover *prover, size_t groups, int64_
                                  int64_t *shared)
 {
     struct retained retained = {.prover = prover};
-    struct ca_root_sink sink = {.add = reach_root, .arg = &retained};
     struct ca_error *error = ca_prover_rest(prover);
     if (error)
         return error;
@@ -149,12 +164,8 @@ struct ca_error *ca_retained_run(struct ca_prover *prover, size_t groups, int64_
         const struct ca_task *task = &prover->tasks->list.data[i];
         if (prover->status[i] != CA_PROVER_CANDIDATE || task->group >= groups)
             continue;
-        uint64_t objects[256];
         retained.label = task->group + 1;
-        prover->heap->ops->task_roots(prover->heap, (uint32_t)i, &sink);
-        size_t count = prover->heap->ops->task_objects(prover->heap, (uint32_t)i, objects, 256);
-        for (size_t j = 0; j < count; j++)
-            reach(&retained, objects[j]);
+        reach_task(&retained, (uint32_t)i);
         drain(&retained);
     }
     add_up(&retained, groups, sums);

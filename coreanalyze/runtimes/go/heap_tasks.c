@@ -9,6 +9,7 @@ enum {
     EXPECTED_SUDOGS = 4,
     EXPECTED_SUDOG = 104, /* bytes */
     SUDOGS_MAX = 65536,
+    FEW_OBJECTS = 32,
 };
 
 struct scan {
@@ -228,7 +229,7 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
 {
     const struct ca_task *task = &heap->tasks->list.data[index];
     const struct ca_go_plan *plan = NULL;
-    uint8_t nothing = 0; /* most stacks hold no objects of their own */
+    uint8_t few[FEW_OBJECTS] = {0}; /* most stacks hold no more objects of their own */
     bool on_thread = ca_go_heap_on_thread(heap, task);
     if (task->stack_low >= task->stack_high && !on_thread)
         return;
@@ -239,7 +240,7 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
     }
     scan->plan = plan;
     if (plan && !plan->whole) {
-        scan->seen = plan->objects.len ? calloc(plan->objects.len, 1) : &nothing;
+        scan->seen = plan->objects.len > FEW_OBJECTS ? calloc(plan->objects.len, 1) : few;
         if (!scan->seen)
             heap->failed = true;
         else
@@ -253,7 +254,7 @@ static void scan_stack(struct ca_go_heap *heap, uint32_t index, struct scan *sca
     if (scan->seen)
         drain_objects(scan);
     flush(scan);
-    if (scan->seen != &nothing)
+    if (scan->seen != few)
         free(scan->seen);
     scan->seen = NULL;
     ca_vec_deinit(&scan->objects);
