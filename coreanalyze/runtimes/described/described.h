@@ -71,6 +71,7 @@ struct ca_described {
     struct ca_map by_address; /* of a task -> its index in the table + 1; 0: it turned out none */
     struct ca_map by_number;  /* the same by id; CA_AMBIGUOUS: several have it */
     struct ca_map current;    /* address of a task -> thread + 1 */
+    struct ca_map starts;     /* pc -> 1: a function begins there */
     struct ca_map sites;      /* pc -> site + 1 */
     struct ca_map marks;      /* stack -> which rules' frames it has */
     struct ca_tally tally;

@@ -328,6 +328,27 @@ static bool never_ran(struct ca_described *self, const struct ca_task *task,
     return why ? !regs->known : regs->known >> pc & 1 && !regs->value[pc];
 }
 
+/* Of a task that is to run, a saved pc at which a function begins is no return address: that is
+ * where it will begin. */
+static bool begins_function(struct ca_described *self, const struct ca_task *task,
+                            const struct ca_regs *regs)
+{
+    uint64_t pc;
+    bool fresh;
+    if (task->state != CA_STATE_RUNNABLE ||
+        !ca_target_pc(self->base.context.target->arch, regs, &pc))
+        return false;
+    uint64_t *slot = ca_map_put(&self->starts, pc, &fresh);
+    if (!slot || !fresh)
+        return slot && *slot;
+    struct ca_module *module = ca_modules_at(self->base.context.modules, pc);
+    Dwfl_Module *dwfl = module ? ca_module_debug(self->base.context.modules, module) : NULL;
+    GElf_Off offset = 1;
+    GElf_Sym symbol;
+    *slot = dwfl && dwfl_module_addrinfo(dwfl, pc, &offset, &symbol, NULL, NULL, NULL) && !offset;
+    return *slot;
+}
+
 void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint32_t index,
                         const struct ca_scope *scope)
 {
@@ -356,13 +377,19 @@ void ca_described_stack(struct ca_described *self, struct ca_tasks *tasks, uint3
         if (!ca_tasks_save_regs(tasks, index, &regs))
             self->nomem = true;
     }
-    uint32_t count = why ? 0
-                         : ca_cfi_unwind(&self->cfi, &regs, running, copy.high ? &copy : NULL,
-                                         frames, CA_DESCRIBED_FRAMES, &why);
+    bool begins = !why && !running && begins_function(self, task, &regs);
+    uint32_t count =
+        why ? 0
+            : ca_cfi_unwind(&self->cfi, &regs, running || begins, copy.high ? &copy : NULL, frames,
+                            CA_DESCRIBED_FRAMES, &why);
     /* Stacks are begun by hand: past the outermost frame nothing is right, and nothing is lost. */
     if (why && count && task->stack_high && frames[count - 1].sp <= task->stack_high &&
         task->stack_high - frames[count - 1].sp <= STACK_END)
         why = NULL;
+    if (count && begins) {
+        count = 1; /* what is behind it was put there by hand */
+        why = NULL;
+    }
     if (why && count && !running && begins_here(self, tasks, &frames[count - 1]))
         why = NULL;
     if (!running)

@@ -80,7 +80,8 @@ static bool matches(const struct ca_context *context, const struct ca_match *mat
     }
     if (match->build_id && !build_id_is(module, match->build_id))
         return false;
-    if (match->symbol && !ca_module_symbol(module, match->symbol, &address, NULL))
+    if (match->symbol && !ca_module_symbol(module, match->symbol, &address, NULL) &&
+        !ca_module_tls_symbol(module, match->symbol, &address))
         return false;
     return !match->type || has_type(context, module, arena, match->type);
 }

@@ -16,6 +16,7 @@ void ca_described_destroy(struct ca_runtime *runtime)
     ca_map_deinit(&self->by_address);
     ca_map_deinit(&self->by_number);
     ca_map_deinit(&self->current);
+    ca_map_deinit(&self->starts);
     ca_map_deinit(&self->sites);
     ca_map_deinit(&self->marks);
     ca_cfi_deinit(&self->cfi);

@@ -108,6 +108,14 @@ static __attribute__((noinline)) void loom_sleep(uint64_t ms)
     loom_park(LOOM_SLEEP, &here()->sleeping, ms);
 }
 
+static void prepare(struct loom *l)
+{
+    l->stack = aligned_alloc(PAGE, STACK);
+    void **top = (void **)((char *)l->stack + STACK);
+    top[-1] = NULL;
+    l->registers = (struct loom_registers){.sp = top - 2, .pc = (void *)loom_main};
+}
+
 /* Lets those that are ready run, but for the last `left`. */
 static void loom_run(unsigned left)
 {
@@ -118,10 +126,7 @@ static void loom_run(unsigned left)
     for (; count > left; count--) {
         l = TAILQ_FIRST(&s->ready);
         TAILQ_REMOVE(&s->ready, l, ready);
-        l->stack = aligned_alloc(PAGE, STACK);
-        void **top = (void **)((char *)l->stack + STACK);
-        top[-1] = NULL;
-        l->registers = (struct loom_registers){.sp = top - 2, .pc = (void *)loom_main};
+        prepare(l);
         s->current = l;
         loom_switch(&l->registers, &s->registers);
         s->current = NULL;
@@ -174,6 +179,10 @@ static void *thread(void *unused)
     for (int i = 0; i < 10; i++)
         note(loom_start(fresh, NULL), "fresh", "runnable", NULL, 0);
     loom_run(10);
+    /* Half of them have their first registers already. */
+    struct loom *l;
+    unsigned n = 0;
+    TAILQ_FOREACH(l, &here()->ready, ready) if (n++ % 2) prepare(l);
     pthread_barrier_wait(&parked);
     pthread_barrier_wait(&parked);
     return unused;
