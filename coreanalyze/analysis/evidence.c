@@ -76,6 +76,8 @@ static const char *counted(struct ca_strings *strings, const char *before, int64
                            const char *after)
 {
     struct ca_buf number = {0};
+    if (!after)
+        return NULL;
     ca_buf_number(&number, n);
     const char *text = number.data && !number.failed
                            ? ca_strings_printf(strings, "%s%s%s", before, number.data, after)
@@ -150,6 +152,23 @@ static int64_t at_site(const struct ca_groups *groups, const struct ca_group *gr
     return count;
 }
 
+/* The runtime's own note says where. */
+static const char *defers_text(struct ca_tasks *tasks, uint32_t task)
+{
+    const char *place = "";
+    for (size_t i = 0; i < tasks->notes.len; i++) {
+        const char *mark = tasks->notes.data[i].task == task
+                               ? strstr(tasks->notes.data[i].text, "deferred calls piled up")
+                               : NULL;
+        const char *colon = mark ? strchr(mark, ':') : NULL;
+        if (colon)
+            place = colon;
+    }
+    return counted(
+        &tasks->strings, "", tasks->list.data[task].defers,
+        ca_strings_printf(&tasks->strings, " deferred calls of one line are pending%s", place));
+}
+
 static bool add_rule(struct ca_groups *groups, const struct ca_group *group, struct ca_tasks *tasks,
                      uint32_t task)
 {
@@ -169,8 +188,7 @@ static bool add_rule(struct ca_groups *groups, const struct ca_group *group, str
                        " wait for input or output here without a deadline");
         break;
     case CA_RULE_DEEP_DEFERS:
-        text = counted(strings, "", tasks->list.data[task].defers,
-                       " deferred calls of one place are pending");
+        text = defers_text(tasks, task);
         break;
     default:
         return true;

@@ -2,6 +2,7 @@
 
 import pytest
 
+import build
 import toolchains
 
 
@@ -29,6 +30,16 @@ def test_line(coreanalyze, core, tmp_path, line):
     assert leaked(coreanalyze, core, "--rules", rules) == everything - 3
     rules.write_text("ignore any nowhere.*\nuse goleak\n")
     assert leaked(coreanalyze, core, "--rules", rules) == everything
+
+
+def test_piled_up_defers_are_told_with_their_line(coreanalyze, toolchain, crashed):
+    core = crashed(toolchain, "all")
+    source = (build.SAMPLES / "deferloop" / "leak.go").read_text().splitlines()
+    line = 1 + next(i for i, text in enumerate(source) if "defer f.close()" in text)
+    groups = coreanalyze.json("leaks", core.core, "--exe", core.binary)["groups"]
+    (group,) = [group for group in groups if group["rule"] == "deep-defers"]
+    assert [one["text"] for one in group["evidence"]] == [
+        f"5,000 deferred calls of one line are pending: samples/deferloop.consume leak.go:{line}"]
 
 
 def test_own(coreanalyze, core):

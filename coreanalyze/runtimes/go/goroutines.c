@@ -110,8 +110,8 @@ static bool is_system(struct ca_go *go, const struct ca_go_g *g, const char *ent
     return true;
 }
 
-/* The largest number of deferred calls that one function of this goroutine has piled up. */
-static uint32_t count_defers(struct ca_go *go, const struct ca_go_g *g)
+/* The largest number of deferred calls that one line of this goroutine has piled up, and where. */
+static uint32_t count_defers(struct ca_go *go, const struct ca_go_g *g, uint64_t *where)
 {
     uint64_t at = ca_go_u64(go, g->bytes, GO_G_DEFER), pc, last = 0;
     uint32_t run = 0, most = 0;
@@ -121,8 +121,10 @@ static uint32_t count_defers(struct ca_go *go, const struct ca_go_g *g)
             break;
         run = pc == last ? run + 1 : 1;
         last = pc;
-        if (run > most)
+        if (run > most) {
             most = run;
+            *where = pc;
+        }
     }
     return most;
 }
@@ -189,15 +191,27 @@ static bool fill_stack(struct ca_go *go, struct ca_tasks *tasks, uint32_t index,
     return ca_tasks_note(tasks, index, "the stack is not whole: %s", why);
 }
 
+static bool note_defers(struct ca_go *go, struct ca_tasks *tasks, uint32_t index, uint32_t count,
+                        uint64_t pc)
+{
+    const struct ca_go_pc_name *name = pc ? ca_go_name_pc(go, tasks, pc, false) : NULL;
+    const struct ca_frame *frame = name && name->count ? &go->pc_frames.data[name->first] : NULL;
+    const char *slash = frame && frame->file ? strrchr(frame->file, '/') : NULL;
+    if (!frame || !frame->function || !slash)
+        return ca_tasks_note(tasks, index, "%u deferred calls piled up at one line", count);
+    return ca_tasks_note(tasks, index, "%u deferred calls piled up at one line: %s %s:%u", count,
+                         frame->function, slash + 1, frame->line);
+}
+
 static bool fill_notes(struct ca_go *go, struct ca_tasks *tasks, uint32_t index,
                        const struct ca_go_g *g)
 {
     if (ca_go_u64(go, g->bytes, GO_G_LOCKEDM) && !ca_tasks_note(tasks, index, "locked to thread"))
         return false;
-    uint32_t defers = count_defers(go, g);
+    uint64_t where = 0;
+    uint32_t defers = count_defers(go, g, &where);
     tasks->list.data[index].defers = defers;
-    if (defers >= CA_DEFERS_MANY &&
-        !ca_tasks_note(tasks, index, "%u deferred calls piled up at one line", defers))
+    if (defers >= CA_DEFERS_MANY && !note_defers(go, tasks, index, defers, where))
         return false;
     if (!ca_go_labels_read(go, tasks, index, g) || !ca_go_ancestors_read(go, tasks, index, g))
         ca_tasks_note(tasks, index, "labels or ancestors could not be read");
