@@ -37,3 +37,16 @@ def test_fates(coreanalyze, toolchain, tmp_path, full):
             lost += fate == "lost"
             found += leaked and fate == "lost"
     assert lost > 50 and found > lost * 0.6
+
+
+def test_exported_core_proves_the_same(coreanalyze, toolchain, tmp_path):
+    """Its threads are goroutines: nothing more is held than in the core that it was made from."""
+    binary = compiled(toolchain, HERE / "fates", "fates")
+    core = crash.run(binary, ("1", "40"), tmp_path / "run").core
+    subprocess.run([coreanalyze.path, "export-core", tmp_path / "exported", core, "--exe", binary],
+                   check=True, capture_output=True)
+    before, after = ({task["id"]: task["verdict"] for task in document["tasks"]}
+                     for document in (coreanalyze.json("tasks", core, "--exe", binary),
+                                      coreanalyze.json("tasks", tmp_path / "exported", "--exe",
+                                                       binary)))
+    assert before == after and "leaked" in before.values()

@@ -329,6 +329,50 @@ static bool read_ms(struct ca_go_heap *heap)
     return true;
 }
 
+/* Where each goroutine is: sp -> task, index + 1. false: no memory. */
+static bool tasks_by_sp(const struct ca_go_heap *heap, struct ca_map *ret)
+{
+    for (size_t i = 0; i < heap->tasks->list.len; i++) {
+        const struct ca_task *task = &heap->tasks->list.data[i];
+        uint64_t *slot;
+        if (task->runtime != heap->heap.runtime->index || task->stack == CA_STACK_NONE)
+            continue;
+        if (!(slot = ca_map_put(ret, task->sp, NULL)))
+            return false;
+        *slot = i + 1;
+    }
+    return true;
+}
+
+/* A core that was exported shows goroutines as threads: none that Go knows, and exactly where a
+ * goroutine is. What it holds comes with that goroutine. false: no memory. */
+static bool read_exported(struct ca_go_heap *heap)
+{
+    struct ca_map tasks = {0};
+    bool ok = true;
+    for (size_t i = 0; i < heap->target->threads.len && ok; i++) {
+        const struct ca_thread *thread = &heap->target->threads.data[i];
+        uint64_t sp, pc, *slot;
+        if (ca_go_heap_m(heap, thread) || !ca_target_sp(heap->target->arch, &thread->regs, &sp) ||
+            !ca_target_pc(heap->target->arch, &thread->regs, &pc))
+            continue;
+        if (tasks.len == 0)
+            ok = tasks_by_sp(heap, &tasks);
+        const uint64_t *index = ok ? ca_map_get(&tasks, sp) : NULL;
+        if (!index)
+            continue;
+        const struct ca_task *task = &heap->tasks->list.data[*index - 1];
+        const struct ca_stack *stack = &heap->tasks->stacks.list.data[task->stack];
+        if (heap->tasks->stacks.frames.data[stack->first].pc != pc)
+            continue;
+        if ((slot = ca_map_put(&heap->busy, (uint64_t)thread->tid, NULL)))
+            *slot = *index;
+        ok = slot != NULL;
+    }
+    ca_map_deinit(&tasks);
+    return ok;
+}
+
 bool ca_go_heap_read_threads(struct ca_go_heap *heap)
 {
     if (!read_ms(heap))
@@ -346,7 +390,7 @@ bool ca_go_heap_read_threads(struct ca_go_heap *heap)
             return false;
         *slot = i + 1;
     }
-    return true;
+    return read_exported(heap);
 }
 
 bool ca_go_heap_c_stack(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret)
