@@ -149,6 +149,11 @@ def check_frames(coreanalyze, toolchain, binary, core, said):
     assert re.fullmatch(r"timer(, due in 3[456]\d\d s)?", path[0]["name"])
     assert path[0]["type"] == "func()" and path[0]["function"].startswith("context.With")
     assert path[-1]["address"] == said["byTimer"][0] and path[-1]["type"] == CHAN
+    # Who runs has it in a register, or in a frame whose slots may be of before: that is said.
+    spins = [task["id"] for task in coreanalyze.json("tasks", core, "--exe", binary)["tasks"]
+             if any(frame["function"] == "main.spin" for frame in task["frames"])]
+    _, path, _ = found["byRunning"]
+    assert f"goroutine {spins[0]}" in path[0]["name"] and "may be stale" in path[0]["name"]
     # What a closure captures has a name since Go 1.23.
     _, path, _ = found["byClosure"]
     assert words_of(path)[0] == ("main.make1", "func() *main.conn")

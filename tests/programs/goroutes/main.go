@@ -79,6 +79,18 @@ func byLiteral(c *conn) { <-c.done }
 func byLiteralLock() { fixed.mu.Lock() }
 
 //go:noinline
+func byRunning(c *conn) { <-c.done }
+
+// Runs, and alone has what byRunning waits for.
+//
+//go:noinline
+func spin(c *conn) {
+	for {
+		c.n++
+	}
+}
+
+//go:noinline
 func byStack(c *conn) { <-c.done }
 
 //go:noinline
@@ -137,6 +149,7 @@ func main() {
 	fixed.mu.Lock()
 	tell("byLiteralLock", &fixed.mu)
 	go byLiteralLock()
+	go spin(start("byRunning", byRunning))
 	kept := start("byStack", byStack)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	tell("byTimer", ctx.Done())
