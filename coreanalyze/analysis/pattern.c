@@ -119,6 +119,8 @@ static struct guess guess_lock(const struct ca_tasks *tasks, uint32_t task)
     return (struct guess){LOCK_NEVER_RELEASED, "likely"};
 }
 
+enum { GATHERED_MAX = 32 };
+
 /* Have all who would call Done got stuck themselves? Then their leak is the mistake, not this one.
  */
 static bool waits_for_stuck(const struct ca_tasks *tasks, uint32_t task, struct ca_prover *prover)
@@ -126,8 +128,10 @@ static bool waits_for_stuck(const struct ca_tasks *tasks, uint32_t task, struct 
     struct ca_wait room;
     const struct ca_wait *wait = ca_tasks_wait(tasks, &tasks->list.data[task], &room);
     size_t stuck = 0;
-    if (!prover || !wait || wait->kind != CA_WAIT_WAITGROUP || wait->counter == CA_UNKNOWN)
+    if (!prover || prover->gathered >= GATHERED_MAX || !wait || wait->kind != CA_WAIT_WAITGROUP ||
+        wait->counter == CA_UNKNOWN)
         return false;
+    prover->gathered++;
     struct ca_error *error = ca_explain_stuck(prover, task, &stuck);
     ca_error_destroy(error);
     return !error && wait->counter > 0 && (int64_t)stuck >= wait->counter;

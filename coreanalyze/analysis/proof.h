@@ -25,6 +25,7 @@ struct ca_prover {
     uint8_t *status; /* by task: enum ca_prover_status */
     uint64_t *all;   /* what leaked tasks reach beside; NULL until asked for */
     size_t leaked;
+    unsigned gathered; /* groups whose holders were looked for: each look goes over all tasks */
 };
 
 enum ca_prover_status {
