@@ -274,5 +274,6 @@ bool ca_rules_apply(const struct ca_rules *rules, const char *const *own, struct
             break;
         }
     }
+    ca_tasks_sort_notes(tasks);
     return true;
 }

@@ -85,6 +85,16 @@ static void path(struct ca_buf *buf, const struct ca_task_info *task,
                          "can see.\n");
 }
 
+/* Ages are the runtime's word: unknown ones are left out. */
+static void since(struct ca_buf *buf, const struct ca_task_info *task)
+{
+    if (task->since_ns == CA_UNKNOWN || task->since_ns <= 0)
+        return;
+    ca_words_label(buf, "since");
+    ca_words_age(buf, task->since_ns);
+    ca_buf_puts(buf, " ago\n");
+}
+
 static void why_in_words(struct ca_buf *buf, const struct ca_output *output,
                          const struct ca_paths *paths, const struct ca_task_info *task,
                          const struct ca_explanation *why)
@@ -96,6 +106,8 @@ static void why_in_words(struct ca_buf *buf, const struct ca_output *output,
         bool parked = task->state && !strcmp(task->state, "waiting");
         ca_words_label(buf, parked ? "waits at" : "is at");
         ca_block_place(buf, paths, site->function, site->file, site->line, width);
+        if (parked)
+            since(buf, task);
     }
     if (task->created.function || task->created.file) {
         ca_words_label(buf, "created at");

@@ -224,12 +224,17 @@ static void sort_regs(struct ca_tasks *tasks)
         qsort(data, count, sizeof(*data), compare_regs);
 }
 
+void ca_tasks_sort_notes(struct ca_tasks *tasks)
+{
+    if (tasks->notes.len)
+        qsort_r(tasks->notes.data, tasks->notes.len, sizeof(struct ca_note), compare_note, NULL);
+}
+
 bool ca_tasks_sort(struct ca_tasks *tasks)
 {
     if (tasks->list.len && !sorted(tasks) && !reorder(tasks))
         return false;
-    if (tasks->notes.len)
-        qsort_r(tasks->notes.data, tasks->notes.len, sizeof(struct ca_note), compare_note, NULL);
+    ca_tasks_sort_notes(tasks);
     if (tasks->labels.len)
         qsort_r(tasks->labels.data, tasks->labels.len, sizeof(struct ca_label), compare_label,
                 NULL);

@@ -137,5 +137,7 @@ bool ca_tasks_saved_regs(const struct ca_tasks *tasks, uint32_t task, struct ca_
 
 /* Sorts tasks by runtime and number and renumbers labels, notes and registers. */
 bool ca_tasks_sort(struct ca_tasks *tasks);
+/* For who adds notes after that. */
+void ca_tasks_sort_notes(struct ca_tasks *tasks);
 
 #endif

@@ -42,6 +42,19 @@ def test_piled_up_defers_are_told_with_their_line(coreanalyze, toolchain, crashe
         f"5,000 deferred calls of one line are pending: samples/deferloop.consume leak.go:{line}"]
 
 
+def test_every_task_that_is_left_out_says_so(coreanalyze, core, tmp_path):
+    """Also where others had notes before the rules were read."""
+    rules = tmp_path / "rules"
+    rules.write_text("ignore any *\n")
+    before = coreanalyze.json("tasks", core.core, "--exe", core.binary)["tasks"]
+    after = coreanalyze.json("tasks", core.core, "--exe", core.binary, "--rules", rules)["tasks"]
+    assert any(task["notes"] for task in before)
+    for old, new in zip(before, after, strict=True):
+        left_out = old["verdict"] in ("leaked", "suspect")
+        notes = old["notes"] + ["left out by line 1 of the rules"] * left_out
+        assert sorted(new["notes"]) == sorted(notes), new["id"]
+
+
 def test_own(coreanalyze, core):
     assert leaked(coreanalyze, core, "--own", "samples/mutex") == 3
     assert leaked(coreanalyze, core, "--own", "elsewhere") == 0
