@@ -137,6 +137,11 @@ class Frozen:
             os.kill(self.pid, signal.SIGSTOP)
 
 
+# The kernel writes the processor's number into a thread's restartable sequence each time that the
+# thread comes back from a stop elsewhere (rseq(2)): not what a test of unchanged memory is after.
+WITHOUT_RSEQ = {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}
+
+
 @contextlib.contextmanager
 def frozen(binary, arguments, folder, env=None):
     """Starts a sample that says "ready", freezes it, takes its core."""

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(doors.SANITIZED or not doors.LLDB,
 def parked(tmp_path_factory):
     csamples.make()
     with doors.frozen(csamples.OUT / "c" / "forgotten_sender", ["leak"],
-                      tmp_path_factory.mktemp("parked")) as found:
+                      tmp_path_factory.mktemp("parked"), doors.WITHOUT_RSEQ) as found:
         ids = [task["id"] for task in found.by_command(["tasks"], False)["tasks"]
                if any(frame["function"] == "work" for frame in task["frames"])]
         found.ids = ids

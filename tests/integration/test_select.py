@@ -80,7 +80,7 @@ def test_go_variables(go, live):
 def c(tmp_path_factory):
     csamples.make()
     with doors.frozen(csamples.OUT / "c" / "forgotten_sender", ["leak"],
-                      tmp_path_factory.mktemp("c")) as found:
+                      tmp_path_factory.mktemp("c"), doors.WITHOUT_RSEQ) as found:
         found.ids = [task["id"] for task in found.by_command(["tasks"], False)["tasks"]
                      if any(frame["function"] == "work" for frame in task["frames"])]
         yield found
