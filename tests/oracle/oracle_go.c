@@ -276,13 +276,17 @@ static void watch(struct ca_mark *mark, uint8_t *status, int with)
             if (!ca_mark_watch(mark, objects[j], CA_WATCH_TASK, i) && !ca_vec_push(&mark->tasks, i))
                 die("no memory");
     }
-    struct ca_map records = {0};
-    for (size_t i = 0; (with & WITH_RECORDS) && i < heap->tasks->list.len; i++)
-        ca_map_put(&records, heap->tasks->list.data[i].address, NULL);
-    for (size_t i = 0; i < heap->heap.opaque.len; i++)
-        if (!ca_map_get(&records, heap->heap.opaque.data[i]))
-            ca_mark_opaque(mark, heap->heap.opaque.data[i]);
-    ca_map_deinit(&records);
+    /* The prover has forgotten the list; the bits are left. */
+    memcpy(mark->opaque, prover->mark.opaque, (heap->heap.slots / 64 + 1) * sizeof(uint64_t));
+    for (size_t i = 0; i < heap->heap.regions.len; i++)
+        heap->heap.regions.data[i].watched = true;
+    for (size_t i = 0; (with & WITH_RECORDS) && i < heap->tasks->list.len; i++) {
+        struct ca_place place;
+        if (!ca_mark_find(mark, heap->tasks->list.data[i].address, &place))
+            continue;
+        uint64_t number = ca_mark_number(mark, &place);
+        mark->opaque[number / 64] &= ~((uint64_t)1 << (number % 64));
+    }
     for (size_t i = 0; i < heap->heap.specials.len; i++)
         ca_mark_watch(mark, heap->heap.specials.data[i].object, CA_WATCH_SPECIAL, (uint32_t)i);
 }
