@@ -1,8 +1,12 @@
 # The C samples: `make samples-c` leaves each at build/samples/KIND/NAME, with debug information, and
 # a stripped copy beside it at NAME.stripped. Samples of libraries that are not installed are left out.
 
-SAMPLE_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -I. -Isamples/c
-SAMPLE_CXXFLAGS := -std=gnu++17 -O2 -g -Wall -Wextra -Werror -I. -Isamples/c
+# Every function in one piece: lldb before 21 does not get out of one whose cold part gcc has put
+# elsewhere (docs/debuggers.md).
+SAMPLE_CFLAGS := -std=gnu11 -O2 -g -fno-reorder-blocks-and-partition -Wall -Wextra -Werror -I. \
+	-Isamples/c
+SAMPLE_CXXFLAGS := -std=gnu++17 -O2 -g -fno-reorder-blocks-and-partition -Wall -Wextra -Werror \
+	-I. -Isamples/c
 SAMPLE_OUT := build/samples
 
 # Runtime and what the samples share; everything else in samples/c is one program a file.

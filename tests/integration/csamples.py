@@ -85,19 +85,15 @@ def make():
         raise RuntimeError(f"make samples-c:\n{done.stderr}")
 
 
-# lldb before 21 does not get out of functions whose cold part lies elsewhere, as gcc puts it.
-WHOLE = "-fno-reorder-blocks-and-partition"
-
-
-def unsplit(name):
-    """The sample NAME (c/many), built with every function in one piece."""
-    out = OUT.parent / "samples-unsplit"
+def split(name):
+    """The sample NAME (c/many), built as gcc -O2 does without our flag: functions in two pieces."""
+    out = OUT.parent / "samples-split"
     out.mkdir(parents=True, exist_ok=True)
     with open(out / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         subprocess.run(
             ["make", "-s", f"SAMPLE_OUT={out.relative_to(ROOT)}",
-             f"SAMPLE_CFLAGS=-std=gnu11 -O2 -g -I. -Isamples/c {WHOLE}",
+             "SAMPLE_CFLAGS=-std=gnu11 -O2 -g -I. -Isamples/c",
              str((out / name).relative_to(ROOT))], cwd=ROOT, check=True)
     return out / name
 

@@ -126,7 +126,7 @@ def many(request, full, tmp_path_factory):
         chain = toolchains.newest()
         binary = build.build(chain, "many", "plain")
     else:
-        binary = csamples.unsplit("c/many")
+        binary = csamples.OUT / "c/many"
     with doors.frozen(binary, [str(wanted)], tmp_path_factory.mktemp("many")) as found:
         found.out = found.folder / "out.core"
         before = digest(found.core)

@@ -109,6 +109,7 @@ def test_go(go, live):
 SPLITS = int((re.findall(r"version (\d+)", doors.run([doors.LLDB, "--version"]).stdout) or [0])[0]) < 21 \
     if doors.LLDB else False
 
+WHOLE = "-fno-reorder-blocks-and-partition"
 SPLIT_FUNCTION = """
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,14 +131,14 @@ int main(int argc, char **argv) { (void)argv; return (int)(outer(argc) + sink); 
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="on arm64 lldb has frame pointers")
-@pytest.mark.parametrize("flag", ["-freorder-blocks-and-partition", csamples.WHOLE])
+@pytest.mark.parametrize("flag", ["-freorder-blocks-and-partition", WHOLE])
 def test_lldb_itself_does_not_follow_split_functions(flag, tmp_path):
     """Without anything of ours: a thread that waits. gdb shows it whole, so its core is right."""
     source, binary = tmp_path / "split.c", tmp_path / "split"
     source.write_text(SPLIT_FUNCTION)
     doors.subprocess.run(["gcc", "-O2", "-g", flag, "-o", binary, source], check=True)
     cold = "outer.cold" in doors.run(["nm", binary]).stdout
-    assert cold == (flag != csamples.WHOLE)
+    assert cold == (flag != WHOLE)
     wanted = ["inner", "outer", "main"]
     with doors.frozen(binary, [], tmp_path / "run") as found:
         by_gdb = doors.run([doors.GDB, "-nx", "-batch", "-ex", "bt", binary, found.core]).stdout
@@ -158,7 +159,7 @@ def test_frames_of_c(name, split, full, tmp_path):
     if name not in ("c/forgotten_sender", "pth/server") and not full:
         pytest.skip("the everyday ones are c/forgotten_sender and pth/server")
     csamples.make()
-    binary = csamples.OUT / name if split else csamples.unsplit(name)
+    binary = csamples.split(name) if split else csamples.OUT / name
     with doors.frozen(binary, ["leak"], tmp_path) as found:
         stacks = {}
         for task in found.by_command(["tasks"], False)["tasks"]:
