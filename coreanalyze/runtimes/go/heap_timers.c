@@ -159,6 +159,10 @@ static void drain_contexts(struct timed *timed)
     struct ca_target *target = timed->heap->target;
     while (timed->contexts.len > 0 && !timed->failed) {
         uint64_t context = timed->contexts.data[--timed->contexts.len], value;
+        /* 1.20's timerCtx begins with a pointer to its cancelCtx; others with an interface's type.
+         */
+        if (ca_target_read_u64(target, context, &value) && ca_go_heap_region(timed->heap, value))
+            add_context(timed, value);
         if (ca_target_read_u64(target, context + CONTEXT_DONE, &value))
             add_channel(timed, value);
         if (ca_target_read_u64(target, context + CONTEXT_CHILDREN, &value))
