@@ -2,9 +2,12 @@
 
 import json
 import os
+import random
 import select
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import crash
@@ -16,26 +19,30 @@ DELAY = 1.0  # seconds until what can act does
 _made = set()
 
 
-def compiled(toolchain, name="fates", **env):
+def compiled(toolchain, name="fates", stripped=False, **env):
     """Builds tests/integration/NAME with TOOLCHAIN."""
-    binary = KEPT / f"{toolchain}-{name}"
+    binary = KEPT / f"{toolchain}-{name}{'-stripped' * stripped}"
     if binary in _made:
         return binary
     KEPT.mkdir(parents=True, exist_ok=True)
+    flags = ["-ldflags=-s -w"] * stripped
     subprocess.run(
-        [str(toolchain.go), "build", "-o", str(binary), "."], cwd=HERE / name, check=True,
+        [str(toolchain.go), "build", *flags, "-o", str(binary), "."], cwd=HERE / name, check=True,
         env=dict(toolchain.environment(), CGO_ENABLED="0", **env),
     )
     _made.add(binary)
     return binary
 
 
-def environment(seed, minor):
-    """GODEBUG and the number of processors change with the seed."""
+def chosen(toolchain, seed):
+    """The program and its environment: stripped or not, GODEBUG, how many processors, how often the
+    garbage collector runs, all by the seed."""
     debug = ["asyncpreemptoff=1", "asynctimerchan=1", ""][seed % 3]
-    if "timer" in debug and not 23 <= minor <= 26:
+    if "timer" in debug and not 23 <= toolchain.minor <= 26:
         debug = ""
-    return dict(os.environ, GODEBUG=debug, GOMAXPROCS=str([1, 2, 4, 8][seed // 4 % 4]))
+    environ = dict(os.environ, GODEBUG=debug, GOMAXPROCS=str([1, 2, 3, 4, 8][seed // 4 % 5]),
+                   GOGC=["100", "10", "5", "1"][seed // 2 % 4])
+    return compiled(toolchain, stripped=seed % 2 == 1), environ
 
 
 class Outcome:
@@ -72,7 +79,7 @@ def _document(command, *arguments):
 
 def live(command, toolchain, seed, count=40, folder=None):
     """Looks at the running program, then lets it run on."""
-    binary, environ = compiled(toolchain), environment(seed, toolchain.minor)
+    binary, environ = chosen(toolchain, seed)
     process = subprocess.Popen(
         [str(binary), str(seed), str(count), f"{DELAY}s"], stdin=subprocess.DEVNULL, cwd=folder,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ,
@@ -100,9 +107,8 @@ def live(command, toolchain, seed, count=40, folder=None):
 
 def dead(command, toolchain, seed, count, folder):
     """Looks at the program's core."""
-    binary, environ = compiled(toolchain), environment(seed, toolchain.minor)
-    keys = {name: environ[name] for name in ("GODEBUG", "GOMAXPROCS")}
-    run = crash.run(binary, (str(seed), str(count)), folder, keys)
+    binary, environ = chosen(toolchain, seed)
+    run = crash.run(binary, (str(seed), str(count)), folder, environ)
     if "panic: enough" not in run.stderr:
         raise RuntimeError(f"seed {seed}: {run.stderr[-3000:]}")
     try:
@@ -110,3 +116,81 @@ def dead(command, toolchain, seed, count, folder):
     finally:
         shutil.rmtree(folder)
     return Outcome(document["tasks"], set()), document
+
+
+# ---- programs that make, end and lose goroutines all the time ----
+
+
+def place(task):
+    """Where it waits. The garbage collector may move a stack, but changes no return address."""
+    return [frame["pc"] for frame in task["frames"]]
+
+
+class Look:
+    """One look at a running program, which had printed AT bytes by then."""
+
+    def __init__(self, document, at):
+        self.at, self.gaps = at, document["gaps"]
+        self.tasks = {task["id"]: task for task in document["tasks"]}
+        self.silent = any(gap["what"] == "proof" for gap in self.gaps)
+        self.leaked = {task["id"]: task for task in document["tasks"]
+                       if task["verdict"] == "leaked"}
+
+    def lost(self):
+        return [task for task in self.tasks.values() if task["labels"].get("fate") == "lost"]
+
+
+class Course:
+    """The looks at one program, in order, and where in its output it says that who has moved."""
+
+    def __init__(self, looks, output):
+        self.looks, self.moved, at = looks, {}, 0
+        for line in output.split(b"\n"):
+            if line.startswith(b"moved "):
+                self.moved[line.split()[1].decode()] = at
+            at += len(line) + 1
+
+    def false(self):
+        """Called leaked, and later it said that it moved, or was gone or elsewhere."""
+        seen, wrong = {}, {}
+        for look in self.looks:
+            for i, task in seen.items():
+                if i not in look.tasks or place(look.tasks[i]) != place(task):
+                    wrong[i] = task
+            seen.update(look.leaked)
+            wrong.update((i, task) for i, task in look.leaked.items()
+                         if self.moved.get(i, -1) >= look.at)
+        return list(wrong.values())
+
+
+def _stop(process):
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+
+def churn(command, toolchain, seed, seconds, folder):
+    """Looks at the program as often as it can: as it runs, or stopped."""
+    binary, environ = chosen(toolchain, seed)
+    output, errors, chance = folder / "output", folder / "errors", random.Random(seed)
+    looks = []
+    with open(output, "wb") as out, open(errors, "wb") as err:
+        process = subprocess.Popen([str(binary), str(seed), "20", f"{seconds}s", "churn"],
+                                   stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environ)
+    try:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(chance.random() * 0.02)
+            stops = chance.random() < 0.5
+            if stops:
+                _stop(process)
+            document = _document(command, "-p", process.pid)
+            looks.append(Look(document, output.stat().st_size))
+            process.send_signal(signal.SIGCONT)
+        process.wait(120)
+    finally:
+        process.kill()
+        process.wait()
+    text = output.read_bytes()
+    if not text.endswith(b"\nend\n"):
+        raise RuntimeError(f"seed {seed}: {errors.read_text()[:3000]}")
+    return Course(looks, text)

@@ -1,0 +1,23 @@
+"""Falsified by the future: programs that make, end and lose goroutines all the time, under a busy
+collector, are looked at again and again. Nothing that was called leaked moves later, and a look that
+proves nothing says so and is rare."""
+
+import futures
+
+SEEDS = 18  # of every toolchain, in a full run: more than 300 looks
+
+
+def test_nothing_leaked_moves(coreanalyze, record, toolchain, full, tmp_path):
+    looks = []
+    for seed in range(SEEDS if full else 2):
+        course = futures.churn(coreanalyze.path, toolchain, seed, 3 if full else 1, tmp_path)
+        assert course.false() == [], f"seed {seed}"
+        looks += course.looks
+    silent = sum(look.silent for look in looks)
+    speaking = [look for look in looks if not look.silent]
+    lost = sum(len(look.lost()) for look in speaking)
+    leaked = sum(len(look.leaked) for look in speaking)
+    mute = [look for look in speaking if len(look.lost()) >= 10 and not look.leaked]
+    assert silent <= 2 + len(looks) * 0.02 and not mute and leaked > lost * 0.4
+    record.lines.append(f"churn, {toolchain}: {len(looks)} looks, {leaked} leaked and none moved, "
+                        f"{silent} looks proved nothing and said so")
