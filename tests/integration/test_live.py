@@ -1,5 +1,6 @@
 """Live processes through the command: what is refused and why, and that the target goes on."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -229,26 +230,49 @@ def test_ends_meanwhile():
                 or "there is no process" in said), said
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a container")
-def test_in_another_root(tmp_path):
-    """A process in a container, whose files have other names here: they are found all the same."""
-    own = toolchains.find("own")
-    (tmp_path / "root" / "srv").mkdir(parents=True)
-    goforms.build(own, "golive", tmp_path / "root" / "srv" / "app", "-ldflags=-s -w")
+@contextlib.contextmanager
+def container(root, program, *arguments):
+    """The process id, as it is out here, of a program in namespaces of its own that has printed
+    "ready"."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a container")
+    (root / "srv").mkdir(parents=True)
+    goforms.build(toolchains.find("own"), program, root / "srv" / "app", "-ldflags=-s -w")
     process = subprocess.Popen(
-        ["unshare", "-m", "-p", "-f", "--kill-child", "chroot", tmp_path / "root", "/srv/app", "10"],
+        ["unshare", "-m", "-p", "-f", "--kill-child", "chroot", root, "/srv/app", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        line = process.stdout.readline()
-        if not line:
+        if not process.stdout.readline():
             pytest.skip(f"no containers here: {process.stderr.read()}")
-        inner = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        assert len(inner) == 1
-        done = analyze("info", "-p", inner[0], "--format", "json")
+        inner, = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        yield inner
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_in_another_root(tmp_path):
+    """A process in a container, whose files have other names here: they are found all the same."""
+    with container(tmp_path / "root", "golive", "10") as pid:
+        done = analyze("info", "-p", pid, "--format", "json")
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
         assert document["gaps"] == []
         assert document["runtimes"][0]["tasks"] > 10
-    finally:
-        process.kill()
-        process.communicate()
+
+
+def test_threads_in_a_container(tmp_path):
+    """Go keeps the numbers that its threads have in there; out here they have others. Each running
+    goroutine's thread is found, and so its stack."""
+    running = 0
+    with container(tmp_path / "root", "gobusy") as pid:
+        for _ in range(10):
+            done = analyze("tasks", "-p", pid, "--format", "json")
+            document = json.loads(done.stdout)
+            assert done.returncode == 0 and document["gaps"] == [], done.stderr
+            threads = set(map(int, os.listdir(f"/proc/{pid}/task")))
+            for task in document["tasks"]:
+                if task["state"] == "running":
+                    running += 1
+                    assert task["thread"] in threads and task["frames"], task
+    assert running

@@ -14,7 +14,6 @@ enum {
     FRAME_MAX = 4096,
     STACK_MAX = 1 << 20,
     WORDS_MAX = 1 << 20,
-    THREADS_MAX = 1 << 16,
     KIND_MASK = 31,
     KIND_INT = 2,
     KIND_INT64 = 6,
@@ -130,21 +129,16 @@ static void look_at_task(struct cause *cause, const struct ca_task *task)
 static void look_at_threads(struct cause *cause)
 {
     struct ca_go *go = cause->go;
-    uint64_t m = 0, g0, procid, low, high, sp;
-    ca_target_read_u64(go->target, go->globals.allm, &m);
-    for (size_t i = 0; m && i < THREADS_MAX && !cause->text; i++) {
-        const uint64_t *slot = ca_go_read_u64(go, m, GO_M_PROCID, &procid)
-                                   ? ca_map_get(&go->thread_by_tid, procid)
-                                   : NULL;
-        struct ca_regs regs = {0};
-        if (slot)
-            regs = ca_go_signal_regs(go, m, &go->target->threads.data[*slot - 1].regs);
-        if (slot && ca_go_read_u64(go, m, GO_M_G0, &g0) &&
-            ca_go_stack_bounds(go, g0, &low, &high) && ca_target_sp(go->target->arch, &regs, &sp) &&
-            sp >= low && sp < high && high - sp <= STACK_MAX)
+    for (size_t i = 0; i < go->threads.ms.len && !cause->text; i++) {
+        uint64_t m = go->threads.ms.data[i].address, g0, low, high, sp;
+        const struct ca_thread *thread = ca_go_thread_of(go, m);
+        if (!thread)
+            continue;
+        struct ca_regs regs = ca_go_signal_regs(go, m, &thread->regs);
+        if (ca_go_read_u64(go, m, GO_M_G0, &g0) && ca_go_stack_bounds(go, g0, &low, &high) &&
+            ca_target_sp(go->target->arch, &regs, &sp) && sp >= low && sp < high &&
+            high - sp <= STACK_MAX)
             say_throw(cause, (sp + 7) & ~UINT64_C(7), high);
-        if (!ca_go_read_u64(go, m, GO_M_ALLLINK, &m))
-            break;
     }
 }
 

@@ -101,6 +101,19 @@ struct ca_go_pc_name {
     uint32_t first, count; /* in pc_frames */
 };
 
+struct ca_go_m {
+    uint64_t address, procid;
+};
+
+struct ca_go_threads {
+    CA_VEC(struct ca_go_m) ms; /* runtime.allm, as far as it can be read */
+    bool listed;               /* false: not even its beginning can be read */
+    bool foreign;              /* the target's numbers are not those that the ms have kept */
+    struct ca_map by_m;        /* m -> index of its thread + 1; 0: none */
+    struct ca_map by_tid;      /* kernel tid -> index + 1 */
+    CA_VEC(uint64_t) m_of;     /* for each of the target's threads; 0: none */
+};
+
 struct ca_go {
     struct ca_runtime runtime; /* first */
     struct ca_target *target;
@@ -123,7 +136,7 @@ struct ca_go {
     uint64_t holdings_base;
     CA_VEC(struct ca_go_timer_channel) timers;
     struct ca_map timer_by_channel; /* channel -> index + 1 */
-    struct ca_map thread_by_tid;    /* kernel tid -> index + 1 */
+    struct ca_go_threads threads;
 
     struct ca_map steps;  /* pc -> packed unwinding step, see stack.c */
     uint64_t deep_frames; /* walked beyond CA_GO_FRAMES_MAX, of all stacks; see stack.c */
@@ -222,8 +235,6 @@ void ca_go_stack_remember(struct ca_go *go, const struct ca_go_g *g,
 /* recall.c: where goroutines of this go statement come from; valid until the next call. */
 const struct ca_go_birth *ca_go_birth_of(struct ca_go *go, struct ca_tasks *tasks, uint64_t gopc,
                                          uint64_t startpc);
-/* The thread that runs the g (running, or in a system call), or NULL. */
-const struct ca_thread *ca_go_thread_of(struct ca_go *go, const struct ca_go_g *g);
 /* The bounds of a g's stack; false: g is 0, or they make no sense. */
 bool ca_go_stack_bounds(struct ca_go *go, uint64_t g, uint64_t *low, uint64_t *high);
 /* From inside a signal handler, one handler outwards: registers at the interruption. false: not in
@@ -257,8 +268,15 @@ uint32_t ca_go_call_site(struct ca_go *go, struct ca_tasks *tasks, uint64_t pc);
 struct ca_error *ca_go_collect(struct ca_runtime *runtime, struct ca_tasks *tasks);
 /* By the runtime's own books; CA_UNKNOWN. */
 int64_t ca_go_count(struct ca_runtime *runtime);
-/* go->thread_by_tid, anew: of the threads that the target has now. */
+
+/* threads.c */
+/* go->threads, anew: of the threads that the target has now. */
 struct ca_error *ca_go_threads_index(struct ca_go *go);
+void ca_go_threads_deinit(struct ca_go *go);
+/* The thread of an m, or NULL. */
+const struct ca_thread *ca_go_thread_of(struct ca_go *go, uint64_t m);
+/* The m of one of the target's threads; 0: Go does not know it. */
+uint64_t ca_go_m_of(const struct ca_go *go, const struct ca_thread *thread);
 
 /* hold.c */
 struct ca_error *ca_go_hold(struct ca_runtime *runtime, bool proof);

@@ -6,7 +6,6 @@
 
 enum {
     GOROUTINES_MAX = 1 << 28,
-    THREADS_MAX = 1 << 20,
     REASONS_MAX = 256,
     REASON_BYTES = 128,
     DEFERS_MAX = 1 << 20,
@@ -40,20 +39,6 @@ static struct ca_error *read_reasons(struct ca_go *go, struct ca_tasks *tasks)
     if (!count)
         ca_gaps_add(go->runtime.context.gaps, "wait reasons", 0,
                     "the runtime's table of their names was not found");
-    return NULL;
-}
-
-struct ca_error *ca_go_threads_index(struct ca_go *go)
-{
-    struct ca_target *target = go->target;
-    ca_map_deinit(&go->thread_by_tid);
-    for (size_t i = 0; i < target->threads.len; i++) {
-        uint64_t *slot =
-            ca_map_put(&go->thread_by_tid, (uint64_t)target->threads.data[i].tid, NULL);
-        if (!slot)
-            return &ca_error_nomem;
-        *slot = i + 1;
-    }
     return NULL;
 }
 
@@ -238,7 +223,7 @@ static bool add_task(struct ca_go *go, struct ca_tasks *tasks, const struct ca_g
         .stack_high = ca_go_u64(go, g->bytes, GO_G_STACK_HI),
         .group = CA_NONE,
     };
-    const struct ca_thread *thread = ca_go_thread_of(go, g);
+    const struct ca_thread *thread = ca_go_thread_of(go, ca_go_u64(go, g->bytes, GO_G_M));
     if (thread && (status == CA_GO_RUNNING || status == CA_GO_SYSCALL || status == CA_GO_COPYSTACK))
         task.thread = thread->tid;
     fill_age(go, g, status, &task);
@@ -379,16 +364,13 @@ static int64_t own_count(struct ca_go *go, uint64_t count)
  * each, outside the free lists. */
 static int64_t count_held(struct ca_go *go)
 {
-    uint64_t m = 0, g;
-    uint32_t status;
     int64_t held = 0;
-    ca_target_read_u64(go->target, go->globals.allm, &m);
-    for (int i = 0; m && i < THREADS_MAX; i++) {
-        if (ca_go_read_u64(go, m, GO_M_CURG, &g) && g &&
+    for (size_t i = 0; i < go->threads.ms.len; i++) {
+        uint64_t g;
+        uint32_t status;
+        if (ca_go_read_u64(go, go->threads.ms.data[i].address, GO_M_CURG, &g) && g &&
             ca_go_read_u32(go, g, GO_G_STATUS, &status))
             held += state_of(status & ~CA_GO_SCAN) == CA_STATE_DEAD;
-        if (!ca_go_read_u64(go, m, GO_M_ALLLINK, &m))
-            break;
     }
     return held;
 }
@@ -397,8 +379,12 @@ int64_t ca_go_count(struct ca_runtime *runtime)
 {
     struct ca_go *go = ca_go_of(runtime);
     uint64_t slice[2];
-    if (!ca_target_read(go->target, go->globals.allgs, slice, 16) || slice[1] > GOROUTINES_MAX)
+    struct ca_error *error = ca_go_threads_index(go);
+    if (error || !ca_target_read(go->target, go->globals.allgs, slice, 16) ||
+        slice[1] > GOROUTINES_MAX) {
+        ca_error_destroy(error);
         return CA_UNKNOWN;
+    }
     int64_t count = own_count(go, slice[1]);
     return count == CA_UNKNOWN ? CA_UNKNOWN : count - count_held(go);
 }

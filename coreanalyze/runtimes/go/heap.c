@@ -445,9 +445,7 @@ void ca_go_heap_destroy(struct ca_go_heap *heap)
     ca_vec_deinit(&heap->heap.specials);
     ca_vec_deinit(&heap->heap.opaque);
     ca_map_deinit(&heap->arena_index);
-    ca_map_deinit(&heap->m_of_tid);
     ca_map_deinit(&heap->busy);
-    ca_vec_deinit(&heap->system_stacks);
     ca_map_deinit(&heap->type_index);
     free(heap);
 }

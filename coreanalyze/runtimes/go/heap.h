@@ -85,10 +85,6 @@ struct ca_go_range {
     uint64_t start, end;
 };
 
-struct ca_go_system_stack { /* g0's */
-    uint64_t low, high, m;
-};
-
 enum ca_go_foreign {
     CA_GO_FOREIGN_UNKNOWN,
     CA_GO_FOREIGN_NONE,
@@ -104,12 +100,10 @@ struct ca_go_heap {
     CA_VEC(struct ca_go_arena) arenas;
     struct ca_map type_index; /* address -> index + 1 */
     CA_VEC(struct ca_go_type) types;
-    CA_VEC(uint8_t *) owned;                         /* copies of what cannot be viewed */
-    CA_VEC(struct ca_go_plan) plans;                 /* by stack */
-    struct ca_go_plan once;                          /* for a stack that is not cached */
-    struct ca_map m_of_tid;                          /* kernel tid -> m */
-    CA_VEC(struct ca_go_system_stack) system_stacks; /* by low */
-    struct ca_map busy; /* kernel tid -> task that is on the thread, index + 1 */
+    CA_VEC(uint8_t *) owned;         /* copies of what cannot be viewed */
+    CA_VEC(struct ca_go_plan) plans; /* by stack */
+    struct ca_go_plan once;          /* for a stack that is not cached */
+    struct ca_map busy;              /* kernel tid -> task that is on the thread, index + 1 */
     enum ca_go_foreign foreign_code;
     uint64_t arena_base;
     bool failed;
@@ -188,8 +182,6 @@ bool ca_go_heap_c_stack(struct ca_go_heap *heap, const struct ca_thread *thread,
 bool ca_go_heap_thread_sp(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret);
 /* pc follows an instruction of Go's own code that enters the kernel, or is about to repeat it. */
 bool ca_go_heap_in_system_call(struct ca_go_heap *heap, uint64_t pc);
-/* The thread's m; 0: Go does not know it. */
-uint64_t ca_go_heap_m(const struct ca_go_heap *heap, const struct ca_thread *thread);
 static inline bool ca_go_heap_on_thread(const struct ca_go_heap *heap, const struct ca_task *task)
 {
     return task->runtime == heap->heap.runtime->index && task->thread != CA_UNKNOWN &&

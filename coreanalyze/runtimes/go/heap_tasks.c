@@ -158,7 +158,7 @@ static void scan_thread(struct scan *scan, const struct ca_task *task)
 {
     struct ca_go_heap *heap = scan->heap;
     struct ca_root_sink sink = {.add = thread_add, .arg = scan};
-    const uint64_t *slot = ca_map_get(&heap->go->thread_by_tid, (uint64_t)task->thread);
+    const uint64_t *slot = ca_map_get(&heap->go->threads.by_tid, (uint64_t)task->thread);
     if (!slot)
         return;
     const struct ca_thread *thread = &heap->target->threads.data[*slot - 1];

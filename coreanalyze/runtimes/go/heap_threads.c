@@ -10,7 +10,6 @@
 
 enum {
     RED_ZONE = 128,
-    THREADS_MAX = 1 << 20,
     BATCH = 64,
     /* Offsets in the kernel's signal frame: arch/x86/include/uapi/asm/sigcontext.h */
     FPSTATE = 224, /* of its pointer in the ucontext */
@@ -240,7 +239,7 @@ void ca_go_heap_thread(struct ca_go_heap *heap, const struct ca_thread *thread,
                        const struct ca_root_sink *sink)
 {
     struct ca_regs regs = thread->regs;
-    uint64_t m = ca_go_heap_m(heap, thread);
+    uint64_t m = ca_go_m_of(heap->go, thread);
     registers(heap, sink, &regs);
     vectors(heap, sink, thread);
     for (int depth = 0; depth <= CA_GO_SIGNALS_MAX; depth++) {
@@ -268,67 +267,6 @@ void ca_go_heap_thread(struct ca_go_heap *heap, const struct ca_thread *thread,
     }
 }
 
-static int by_low(const void *a, const void *b)
-{
-    uint64_t x = ((const struct ca_go_system_stack *)a)->low;
-    uint64_t y = ((const struct ca_go_system_stack *)b)->low;
-    return x < y ? -1 : x > y;
-}
-
-/* A thread that has only just been made has not told its number: its m is known by the stack. */
-static uint64_t m_by_stack(const struct ca_go_heap *heap, const struct ca_thread *thread)
-{
-    uint64_t sp;
-    size_t low = 0, high = heap->system_stacks.len;
-    if (!ca_target_sp(heap->target->arch, &thread->regs, &sp))
-        return 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct ca_go_system_stack *stack = &heap->system_stacks.data[middle];
-        if (sp > stack->low && sp <= stack->high)
-            return stack->m;
-        if (sp <= stack->low)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return 0;
-}
-
-uint64_t ca_go_heap_m(const struct ca_go_heap *heap, const struct ca_thread *thread)
-{
-    const uint64_t *m = ca_map_get(&heap->m_of_tid, (uint64_t)thread->tid);
-    return m ? *m : m_by_stack(heap, thread);
-}
-
-/* runtime.allm. false: no memory. */
-static bool read_ms(struct ca_go_heap *heap)
-{
-    struct ca_go *go = heap->go;
-    uint64_t m = 0;
-    if (!ca_target_read_u64(heap->target, go->globals.allm, &m))
-        ca_go_heap_break(heap, "threads", go->globals.allm, "their list is not there");
-    for (size_t i = 0; m && i < THREADS_MAX; i++) {
-        struct ca_go_system_stack stack = {.m = m};
-        uint64_t tid, g0, *slot;
-        if (!ca_go_read_u64(go, m, GO_M_PROCID, &tid))
-            break;
-        if (!(slot = ca_map_put(&heap->m_of_tid, tid, NULL)))
-            return false;
-        *slot = m;
-        if (ca_go_read_u64(go, m, GO_M_G0, &g0) &&
-            ca_go_stack_bounds(go, g0, &stack.low, &stack.high) &&
-            !ca_vec_push(&heap->system_stacks, stack))
-            return false;
-        if (!ca_go_read_u64(go, m, GO_M_ALLLINK, &m))
-            break;
-    }
-    if (heap->system_stacks.len > 1)
-        qsort(heap->system_stacks.data, heap->system_stacks.len, sizeof(struct ca_go_system_stack),
-              by_low);
-    return true;
-}
-
 /* Where each goroutine is: sp -> task, index + 1. false: no memory. */
 static bool tasks_by_sp(const struct ca_go_heap *heap, struct ca_map *ret)
 {
@@ -353,7 +291,7 @@ static bool read_exported(struct ca_go_heap *heap)
     for (size_t i = 0; i < heap->target->threads.len && ok; i++) {
         const struct ca_thread *thread = &heap->target->threads.data[i];
         uint64_t sp, pc, *slot;
-        if (ca_go_heap_m(heap, thread) || !ca_target_sp(heap->target->arch, &thread->regs, &sp) ||
+        if (ca_go_m_of(heap->go, thread) || !ca_target_sp(heap->target->arch, &thread->regs, &sp) ||
             !ca_target_pc(heap->target->arch, &thread->regs, &pc))
             continue;
         if (tasks.len == 0)
@@ -375,8 +313,8 @@ static bool read_exported(struct ca_go_heap *heap)
 
 bool ca_go_heap_read_threads(struct ca_go_heap *heap)
 {
-    if (!read_ms(heap))
-        return false;
+    if (!heap->go->threads.listed)
+        ca_go_heap_break(heap, "threads", heap->go->globals.allm, "their list is not there");
     if (!heap->tasks) /* not collected yet */
         return true;
     if (heap->target->threads.len == 0)
@@ -397,7 +335,7 @@ bool ca_go_heap_c_stack(struct ca_go_heap *heap, const struct ca_thread *thread,
 {
     struct ca_go *go = heap->go;
     struct ca_go_frames frames = {0};
-    uint64_t m = ca_go_heap_m(heap, thread), sp, low, high, g0;
+    uint64_t m = ca_go_m_of(heap->go, thread), sp, low, high, g0;
     struct ca_regs regs = m ? ca_go_signal_regs(go, m, &thread->regs) : thread->regs;
     if (!ca_target_sp(heap->target->arch, &regs, &sp))
         return false;
@@ -416,7 +354,7 @@ bool ca_go_heap_c_stack(struct ca_go_heap *heap, const struct ca_thread *thread,
 
 bool ca_go_heap_thread_sp(struct ca_go_heap *heap, const struct ca_thread *thread, uint64_t *ret)
 {
-    uint64_t m = ca_go_heap_m(heap, thread);
+    uint64_t m = ca_go_m_of(heap->go, thread);
     struct ca_regs regs = m ? ca_go_signal_regs(heap->go, m, &thread->regs) : thread->regs;
     return ca_target_sp(heap->target->arch, &regs, ret);
 }

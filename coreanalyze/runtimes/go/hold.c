@@ -12,7 +12,6 @@ enum {
     GOROUTINES_MAX = 1 << 28,
     G_BYTES_MAX = 4096,
     CHAIN_MAX = 1 << 16,
-    THREADS_MAX = 1 << 20,
     RED_ZONE = 128,
     LOCK_ROOM = 64, /* bytes on each side of a semaphore that its lock may take */
     STACK_MAX = 256 << 20,
@@ -154,7 +153,7 @@ static void hold_thread_stack(struct holding *holding, uint64_t sp)
 static void hold_threads(struct holding *holding)
 {
     struct ca_go *go = holding->go;
-    uint64_t m = 0, g, low, high, sp, pc;
+    uint64_t low, high, sp, pc;
     for (size_t i = 0; i < go->target->threads.len; i++) {
         const struct ca_regs *regs = &go->target->threads.data[i].regs;
         if (ca_target_sp(go->target->arch, regs, &sp))
@@ -162,15 +161,13 @@ static void hold_threads(struct holding *holding)
         if (ca_target_pc(go->target->arch, regs, &pc))
             range(holding, pc - CODE_ROOM, pc + CODE_ROOM, CA_WINDOW_PAGE);
     }
-    ca_target_read_u64(go->target, go->globals.allm, &m);
-    for (size_t i = 0; m && i < THREADS_MAX; i++) {
+    for (size_t i = 0; i < go->threads.ms.len; i++) {
+        uint64_t m = go->threads.ms.data[i].address, g;
         if (ca_go_read_u64(go, m, GO_M_GSIGNAL, &g) && ca_go_stack_bounds(go, g, &low, &high))
             range(holding, low, high, 1 << 20);
         if (ca_go_read_u64(go, m, GO_M_G0, &g) && ca_go_stack_bounds(go, g, &low, &high) &&
             ca_go_read_u64(go, g, GO_G_SCHED_SP, &sp) && sp >= low && sp < high)
             range(holding, sp, high, 1 << 20);
-        if (!ca_go_read_u64(go, m, GO_M_ALLLINK, &m))
-            break;
     }
 }
 

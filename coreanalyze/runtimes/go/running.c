@@ -9,15 +9,6 @@
 
 #include <string.h>
 
-const struct ca_thread *ca_go_thread_of(struct ca_go *go, const struct ca_go_g *g)
-{
-    uint64_t m = ca_go_u64(go, g->bytes, GO_G_M), procid;
-    if (!m || !ca_go_read_u64(go, m, GO_M_PROCID, &procid))
-        return NULL;
-    uint64_t *slot = ca_map_get(&go->thread_by_tid, procid);
-    return slot ? &go->target->threads.data[*slot - 1] : NULL;
-}
-
 bool ca_go_stack_bounds(struct ca_go *go, uint64_t g, uint64_t *low, uint64_t *high)
 {
     return g && ca_go_read_u64(go, g, GO_G_STACK_LO, low) &&
@@ -344,8 +335,8 @@ static void walk_from_any(struct running *running)
 void ca_go_walk_running(struct ca_go_walk *walk, const struct ca_go_g *g)
 {
     struct ca_go *go = walk->go;
-    const struct ca_thread *thread = ca_go_thread_of(go, g);
     struct running running = {.walk = walk, .g = g, .m = ca_go_u64(go, g->bytes, GO_G_M)};
+    const struct ca_thread *thread = ca_go_thread_of(go, running.m);
     uint64_t curg = 0;
     struct ca_go_func func;
     walk->why = "it runs, and its thread's registers are not known";

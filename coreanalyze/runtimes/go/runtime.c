@@ -17,7 +17,7 @@ static void destroy(struct ca_runtime *runtime)
     ca_go_heap_destroy(go->heap);
     ca_vec_deinit(&go->timers);
     ca_map_deinit(&go->timer_by_channel);
-    ca_map_deinit(&go->thread_by_tid);
+    ca_go_threads_deinit(go);
     ca_map_deinit(&go->steps);
     ca_map_deinit(&go->names);
     ca_vec_deinit(&go->pc_names);
