@@ -325,6 +325,11 @@ static void keep_doubtful(struct ca_mark *mark, const struct ca_word *words, siz
             mark->failed = true;
 }
 
+void ca_mark_keep(struct ca_mark *mark, uint64_t value)
+{
+    keep_doubtful(mark, &(struct ca_word){.value = value}, 1);
+}
+
 void ca_mark_holdings(struct ca_mark *mark, uint64_t base, const uint32_t *words, size_t count)
 {
     struct lookup found[BATCH];

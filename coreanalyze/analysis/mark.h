@@ -100,6 +100,8 @@ void ca_mark_values(struct ca_mark *mark, const uint64_t *values, size_t count, 
 void ca_mark_holdings(struct ca_mark *mark, uint64_t base, const uint32_t *words, size_t count);
 /* A sink that does the same, but keeps words that only look like pointers for ca_mark_doubtful. */
 struct ca_root_sink ca_mark_sink(struct ca_mark *mark);
+/* Keeps a word for ca_mark_doubtful. */
+void ca_mark_keep(struct ca_mark *mark, uint64_t value);
 /* Marks one object without following it. */
 void ca_mark_only(struct ca_mark *mark, uint64_t address);
 /* Follows an object without marking it. */

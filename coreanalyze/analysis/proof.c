@@ -83,7 +83,10 @@ static void mark_task(struct ca_prover *prover, uint32_t task)
 
 static void mark_special(struct ca_prover *prover, const struct ca_special *special)
 {
-    ca_mark_values(&prover->mark, special->values, 3, true);
+    if (special->kind == CA_SPECIAL_WEAK && special->unsure)
+        ca_mark_keep(&prover->mark, special->values[0]);
+    else
+        ca_mark_values(&prover->mark, special->values, 3, true);
 }
 
 /* Marks until nobody wakes any more. */
@@ -256,8 +259,11 @@ static void set_verdicts(struct ca_prover *prover)
 
 static struct ca_error *prove(struct ca_prover *prover, const struct ca_options *options)
 {
-    if (prover->heap->broken || !ca_heap_number(prover->heap)) {
+    if (!prover->heap->broken && !ca_heap_number(prover->heap)) {
+        ca_gaps_add(prover->gaps, "heap", 0, "parts of it overlap: it is damaged");
         prover->heap->broken = true;
+    }
+    if (prover->heap->broken) {
         trustworthy(prover);
         return NULL;
     }

@@ -88,6 +88,7 @@ struct ca_special {
     enum ca_special_kind kind;
     uint64_t object;
     uint64_t values[3]; /* 0: none */
+    bool unsure;        /* a weak pointer's object may be dead, and what it pointed to freed */
     bool doomed;        /* analysis: even an ordinary collection loses object */
 };
 

@@ -269,6 +269,25 @@ static void test_specials(void **state)
     stop(&f);
 }
 
+/* Until the collector has got to it, a weak pointer's object may be dead, and what it points to
+ * freed already: that is no damage. */
+static void test_weak_of_dead(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f);
+    uint32_t weak = add(&f, at(3), at(3), 0), lost = add(&f, at(4), at(4), 0);
+    special(CA_SPECIAL_WEAK, at(40), at(3));
+    fake.heap.specials.data[0].unsure = true;
+    fake.words[3][0] = at(SLOTS - 1);
+    fake.roots[fake.root_count++] = at(40);
+    prove(&f);
+    assert_int_equal(f.gaps.list.len, 0);
+    assert_false(leaked(&f, weak));
+    assert_true(leaked(&f, lost));
+    stop(&f);
+}
+
 /* A word on a leaked task's stack that may be stale is no proof that a finalizer never runs. */
 static void test_stale_holder(void **state)
 {
@@ -407,12 +426,12 @@ static void test_deadlock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reached),         cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_opaque),          cmocka_unit_test(test_specials),
-        cmocka_unit_test(test_astray),          cmocka_unit_test(test_doubtful),
-        cmocka_unit_test(test_broken),          cmocka_unit_test(test_retained),
-        cmocka_unit_test(test_deadlock),        cmocka_unit_test(test_stale_holder),
-        cmocka_unit_test(test_special_of_free),
+        cmocka_unit_test(test_reached),      cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_opaque),       cmocka_unit_test(test_specials),
+        cmocka_unit_test(test_astray),       cmocka_unit_test(test_doubtful),
+        cmocka_unit_test(test_broken),       cmocka_unit_test(test_retained),
+        cmocka_unit_test(test_deadlock),     cmocka_unit_test(test_weak_of_dead),
+        cmocka_unit_test(test_stale_holder), cmocka_unit_test(test_special_of_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

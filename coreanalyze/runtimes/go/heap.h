@@ -1,7 +1,8 @@
 /* The heap of the Go runtime, for reachability.
  *
  * hold.c        what must be here before a live target is let go
- * heap.c        spans to regions, specials, the doors
+ * heap.c        the doors
+ * heap_spans.c  spans to regions
  * heap_idle.c   spans that hold nothing
  * heap_specials.c  finalizers, cleanups, weak handles
  * holdings.c    what parked goroutines point at, noted early
@@ -78,7 +79,8 @@ struct ca_go_plan {
 struct ca_go_arena {
     const uint8_t *bitmap, *nomore;
     uint64_t bitmap_size;
-    const uint8_t *inline_pages; /* bit per page; NULL: none */
+    const uint8_t *inline_pages;  /* bit per page; NULL: none */
+    const uint8_t *special_pages; /* bit per page, of spans' first ones; NULL: not known */
 };
 
 struct ca_go_range {
@@ -90,6 +92,8 @@ enum ca_go_foreign {
     CA_GO_FOREIGN_NONE,
     CA_GO_FOREIGN_SOME,
 };
+
+enum { CA_GO_SPAN_BYTES_MAX = 512 };
 
 struct ca_go_heap {
     struct ca_heap heap; /* first */
@@ -113,6 +117,7 @@ struct ca_go_heap {
     bool spans_read;
     uint32_t sweeping;         /* the sweepgen of a span that is being swept; 0: not known */
     uint64_t idle_pages;       /* looked at */
+    uint64_t used_pages;       /* of spans in use */
     struct ca_go_range bounds; /* of the spans */
     bool quiet;                /* what breaks it becomes no gap: it will be asked for once more */
     uint32_t record_region;    /* where the last g was */
@@ -136,6 +141,10 @@ struct ca_error *ca_go_heap_hold(struct ca_go *go);
 /* Nothing can be proved any more; what and why become a gap. */
 void ca_go_heap_break(struct ca_go_heap *heap, const char *what, uint64_t address, const char *why);
 
+/* heap_spans.c: all spans, once; with `holding`, only has loaded what they need, with `weighing`,
+ * only adds up. false: no memory. */
+bool ca_go_heap_read_spans(struct ca_go_heap *heap);
+
 /* heap_bits.c */
 const struct ca_go_arena *ca_go_heap_arena(struct ca_go_heap *heap, uint64_t address);
 size_t ca_go_heap_scan(struct ca_heap *heap, const struct ca_region *region, uint32_t slot,
@@ -147,8 +156,10 @@ size_t ca_go_heap_scan(struct ca_heap *heap, const struct ca_region *region, uin
 bool ca_go_heap_idle(struct ca_go_heap *heap, uint64_t record, uint64_t start, uint64_t pages);
 
 /* heap_specials.c */
-/* The chain that begins at `at`, of the span of size bytes at start. false: no memory. */
-bool ca_go_heap_specials(struct ca_go_heap *heap, uint64_t at, uint64_t start, uint64_t size);
+/* The chain that begins at `at`, of the span of size bytes at start. swept: what is dead there has
+ * been freed. false: no memory. */
+bool ca_go_heap_specials(struct ca_go_heap *heap, uint64_t at, uint64_t start, uint64_t size,
+                         bool swept);
 /* The sweeper takes a special out of its span's chain, and then queues what is in it: while the
  * thread with these registers is in between, only its words know the special. */
 void ca_go_heap_special_in_hand(struct ca_go_heap *heap, const struct ca_regs *regs,

@@ -53,7 +53,8 @@ static bool read_head(const struct ca_go_heap *heap, uint64_t at, uint64_t *offs
            ca_target_read(heap->target, at + (uint64_t)layout[GO_SPECIAL_KIND], kind, 1);
 }
 
-bool ca_go_heap_specials(struct ca_go_heap *heap, uint64_t at, uint64_t start, uint64_t size)
+bool ca_go_heap_specials(struct ca_go_heap *heap, uint64_t at, uint64_t start, uint64_t size,
+                         bool swept)
 {
     struct ca_go *go = heap->go;
     struct kinds kinds = special_kinds(go);
@@ -67,7 +68,7 @@ bool ca_go_heap_specials(struct ca_go_heap *heap, uint64_t at, uint64_t start, u
             return true;
         }
         last = offset << 8 | kind;
-        struct ca_special special = {.object = start + offset};
+        struct ca_special special = {.object = start + offset, .unsure = !swept};
         bool known = kind == kinds.finalizer || kind == kinds.weak || kind == kinds.cleanup;
         if (known && !read_special(heap, &kinds, at, kind, &special))
             ca_go_heap_break(heap, "finalizers", at, "a record of them is not there");

@@ -9,6 +9,11 @@
 //	gohands reflecting an argument that came in a register to a function made by reflect
 //	gohands copying    a variable of a goroutine that runs, in code that has no map for it
 //
+// or does what the runtime's books are not in order of, for a moment:
+//
+//	gohands spans      makes spans anew from records of old ones
+//	gohands weak       has weak pointers to what dies together with what it points to
+//
 // Prints "ready ID" before that happens, and "over" once the goroutine with that number has ended.
 package main
 
@@ -33,6 +38,8 @@ var ways = map[string]func(c chan int){
 	"copying":   copying,
 
 	"reflecting": reflecting,
+
+	"spans": refill,
 }
 
 //go:noinline
@@ -90,6 +97,30 @@ func copying(c chan int) {
 	to[5], to[6], to[7], to[8], to[9] = g, h, i, j, k
 	s.close()
 	to = room
+}
+
+var kept []interface{}
+
+//go:noinline
+func fill(sizes ...int) {
+	for _, size := range sizes {
+		for i := 0; i < 20000/size; i++ {
+			kept = append(kept, make([]*int, size))
+		}
+	}
+}
+
+//go:noinline
+func spans() { fill(10, 6, 3, 40, 2) }
+
+//go:noinline
+func refill(c chan int) {
+	fill(2, 3, 6, 10, 40)
+	kept = nil
+	runtime.GC()
+	runtime.GC()
+	spans()
+	close(c)
 }
 
 //go:noinline
