@@ -37,9 +37,9 @@ def compiled(toolchain, name="fates", stripped=False, **env):
 def chosen(toolchain, seed):
     """The program and its environment: stripped or not, GODEBUG, how many processors, how often the
     garbage collector runs, all by the seed."""
-    debug = ["asyncpreemptoff=1", "asynctimerchan=1", ""][seed % 3]
-    if "timer" in debug and not 23 <= toolchain.minor <= 26:
-        debug = ""
+    debug = "asyncpreemptoff=1" if seed % 3 == 0 else ""
+    if 23 <= toolchain.minor <= 26:  # otherwise go.mod's version decides
+        debug += f",asynctimerchan={int(seed % 3 == 1)}"
     environ = dict(os.environ, GODEBUG=debug, GOMAXPROCS=str([1, 2, 3, 4, 8][seed // 4 % 5]),
                    GOGC=["100", "10", "5", "1"][seed // 2 % 4])
     return compiled(toolchain, stripped=seed % 2 == 1), environ
@@ -69,7 +69,7 @@ class Outcome:
         return [task for task in self.tasks if self.fate(task) == "moves"]
 
 
-def _document(command, *arguments):
+def answer(command, *arguments):
     done = subprocess.run([str(command), "tasks", *map(str, arguments), "--format", "json"],
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
     if done.returncode:
@@ -93,7 +93,7 @@ def live(command, toolchain, seed, count=40, folder=None):
             if not more:
                 raise RuntimeError(f"seed {seed}: {process.stderr.read()[-3000:]}")
             text += more
-        document = _document(command, "-p", process.pid)
+        document = answer(command, "-p", process.pid)
         out, err = process.communicate(timeout=120)
     finally:
         process.kill()
@@ -112,7 +112,7 @@ def dead(command, toolchain, seed, count, folder):
     if "panic: enough" not in run.stderr:
         raise RuntimeError(f"seed {seed}: {run.stderr[-3000:]}")
     try:
-        document = _document(command, run.core, "--exe", binary)
+        document = answer(command, run.core, "--exe", binary)
     finally:
         shutil.rmtree(folder)
     return Outcome(document["tasks"], set()), document
@@ -183,8 +183,12 @@ def churn(command, toolchain, seed, seconds, folder):
             stops = chance.random() < 0.5
             if stops:
                 _stop(process)
-            document = _document(command, "-p", process.pid)
-            looks.append(Look(document, output.stat().st_size))
+            try:
+                looks.append(Look(answer(command, "-p", process.pid), output.stat().st_size))
+            except RuntimeError:
+                if process.poll() is None:
+                    raise
+                break
             process.send_signal(signal.SIGCONT)
         process.wait(120)
     finally:

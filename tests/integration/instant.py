@@ -6,7 +6,9 @@ import contextlib
 import ctypes
 import os
 import platform
+import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -28,6 +30,13 @@ def ptrace(request, tid, data=0):
     if LIBC.ptrace(request, tid, None, data) < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
+
+
+def places(binary, name):
+    """The addresses of functions whose names match."""
+    nm = subprocess.run(["nm", str(binary)], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0], 16) for line in nm.splitlines()
+            if re.fullmatch(name, line.split(None, 2)[-1])]
 
 
 class Gone(Exception):

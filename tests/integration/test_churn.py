@@ -2,7 +2,13 @@
 collector, are looked at again and again. Nothing that was called leaked moves later, and a look that
 proves nothing says so and is rare."""
 
+import os
+
+import pytest
+
 import futures
+import instant
+import toolchains
 
 SEEDS = 18  # of every toolchain, in a full run: more than 300 looks
 
@@ -21,3 +27,22 @@ def test_nothing_leaked_moves(coreanalyze, record, toolchain, full, tmp_path):
     assert silent <= 2 + len(looks) * 0.02 and not mute and leaked > lost * 0.4
     record.lines.append(f"churn, {toolchain}: {len(looks)} looks, {leaked} leaked and none moved, "
                         f"{silent} looks proved nothing and said so")
+
+
+@pytest.mark.skipif(not instant.HERE, reason="needs ptrace on amd64")
+def test_while_go_looks_itself(coreanalyze, full, tmp_path):
+    """Go's own detector hides channels and locks from its collector (runtime/mgc.go:
+    setSyncObjectsUntraceable). Found at 1 look in 30."""
+    binary = futures.compiled(toolchains.newest())
+    place = instant.places(binary, r"runtime\.findGoroutineLeaks")
+    output, looks = tmp_path / "output", []
+    program = instant.Instant([str(binary), "1", "20", "2s", "churn"], tmp_path, output,
+                              tmp_path / "errors", dict(os.environ))
+    try:
+        while len(looks) < (40 if full else 4) and program.run_to(place):
+            answer = futures.answer(coreanalyze.path, "-p", program.pid)
+            looks.append(futures.Look(answer, output.stat().st_size))
+        program.run_to([])
+    finally:
+        program.kill()
+    assert looks and futures.Course(looks, output.read_bytes()).false() == []

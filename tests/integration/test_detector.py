@@ -54,13 +54,6 @@ def compiled(toolchain, name, *what, **env):
     return binary
 
 
-def places(binary, name):
-    """The addresses of functions whose names match."""
-    nm = subprocess.run(["nm", str(binary)], capture_output=True, text=True, check=True).stdout
-    return [int(line.split()[0], 16) for line in nm.splitlines()
-            if re.fullmatch(name, line.split(None, 2)[-1])]
-
-
 def oracle(mode, program):
     done = subprocess.run([str(ORACLE / "oracle_go"), mode, "-p", str(program.pid)],
                           capture_output=True, text=True, timeout=120)
@@ -115,7 +108,7 @@ def test_marks(record, toolchain, tmp_path, full):
     work = Path(toolchain.root) / "src" / "runtime"
     with Started(tmp_path / "gofmt", binary, "-l", work, GODEBUG="gcstoptheworld=1",
                  GOGC="50") as program:
-        tally = check_marks(record, places(binary, r"runtime\.gcSweep"), program,
+        tally = check_marks(record, instant.places(binary, r"runtime\.gcSweep"), program,
                             40 if full else 6)
     # The runtime's goroutines run on while it marks: one that sleeps adds itself to a processor's list
     # of timers (until 1.22), and the array that this had before stays marked: 5 of 3,500 stops.
@@ -133,7 +126,7 @@ def test_marks_of_shapes(record, toolchain, tmp_path, full):
     for number in range(10 if full else 2):
         with Started(tmp_path / str(number), binary, SAMPLE_DIE="wait",
                      GODEBUG="gcstoptheworld=1") as program:
-            tally = check_marks(record, places(binary, r"runtime\.gcSweep"), program, 1)
+            tally = check_marks(record, instant.places(binary, r"runtime\.gcSweep"), program, 1)
         # The runtime's own goroutines run on while it marks: what they drop then stays marked.
         assert tally["theirs"] <= 4 and tally["both"] > 100
         assert tally["guessed"] <= 4
@@ -171,7 +164,7 @@ def test_marks_with_c(record, toolchain, tmp_path, full):
     """Memory of C is read word by word: but not what of it the runtime made for itself."""
     binary = with_c(toolchain, tmp_path)
     with Started(tmp_path / "run", binary, GODEBUG="gcstoptheworld=1") as program:
-        tally = check_marks(record, places(binary, r"runtime\.gcSweep"), program,
+        tally = check_marks(record, instant.places(binary, r"runtime\.gcSweep"), program,
                             20 if full else 4)
     assert tally["theirs"] <= 1 + tally["stops"] // 10  # lists of timers, as in test_marks
     assert tally["guessed"] <= tally["both"] // 1000
@@ -214,10 +207,10 @@ def test_in_hands(coreanalyze, toolchain, way, tmp_path, full):
     subprocess.run([str(toolchain.go), "build", "-o", str(binary), "."], check=True,
                    cwd=ROOT / "tests" / "programs" / "gohands",
                    env=dict(toolchain.environment(), CGO_ENABLED="0"))
-    where, stops = (ends if way == "copying" else places)(binary, HANDS[way]), 0
+    where, stops = (ends if way == "copying" else instant.places)(binary, HANDS[way]), 0
     started = Started(tmp_path / "run", binary, way, GOMAXPROCS="1")
     with started as program:
-        assert program.run_to(places(binary, rf"main\.{way}"))
+        assert program.run_to(instant.places(binary, rf"main\.{way}"))
         number = started.out().split()[1]
         while stops < (40 if full else 12) and program.run_to(where):
             task = next((task for task in coreanalyze.json("tasks", "-p", program.pid)["tasks"]
@@ -281,8 +274,8 @@ def last_profile(text):
 def detected(binary, name, way, folder):
     """What the oracle says at the last detection of a program, and what that printed."""
     # The world stands still there, and nothing is hidden yet.
-    inside = places(binary, r"runtime\..*setSyncObjectsUntraceable\.func.*")
-    outside = places(binary, r"runtime\.gcMarkDone")
+    inside = instant.places(binary, r"runtime\..*setSyncObjectsUntraceable\.func.*")
+    outside = instant.places(binary, r"runtime\.gcMarkDone")
     ours = None
     started = Started(folder, binary, name, GOMAXPROCS=way[0], GODEBUG=way[1] + STOPPED)
     with started as program:
@@ -383,7 +376,7 @@ def test_before(coreanalyze, record, version, folder, tmp_path, full):
     toolchain = toolchain_of(version)
     source = Path(newest.root) / SUITE / folder
     binary = compiled(toolchain, f"old{folder}", *sorted(source.glob("*.go")))
-    where = places(binary, r"runtime/pprof\.\(\*Profile\)\.WriteTo")
+    where = instant.places(binary, r"runtime/pprof\.\(\*Profile\)\.WriteTo")
     expected, runs, leaks = expectations(newest.root), 0, 0
     for name in programs_of(source):
         if name not in expected or (not full and name not in EVERYDAY):

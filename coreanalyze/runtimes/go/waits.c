@@ -107,7 +107,7 @@ static bool read_case(struct ca_go *go, uint64_t sudog, struct ca_case *ret, int
     const struct ca_go_channel *channel;
     *ret = ca_case_unknown(0, CA_DIRECTION_UNKNOWN);
     *when = CA_UNKNOWN;
-    *found = ca_go_read_u64(go, sudog, GO_SUDOG_C, &address);
+    *found = ca_go_read_u64(go, sudog, GO_SUDOG_C, &address) && address; /* nil ones have none */
     if (!*found)
         return true;
     if (!ca_go_channel_read(go, address, &channel))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -30,9 +31,9 @@ var (
 	signals   = make(chan os.Signal, 1)
 )
 
-func prepare() {
-	plain = map[int]*parcel{}
-	signal.Notify(signals, syscall.SIGUSR2)
+var prepare = []func(){
+	func() { plain = map[int]*parcel{} },
+	func() { signal.Notify(signals, syscall.SIGUSR2) },
 }
 
 // deliveries empties the globals that can be filled again, and gives what was in them.
@@ -390,6 +391,66 @@ var actors = []func(r *rand.Rand, p parcel){
 			moved(me)
 		})
 		time.AfterFunc(later(), func() { (<-c).deliver() })
+	},
+	func(r *rand.Rand, p parcel) {
+		b := newBell(new(sync.Mutex))
+		ring := func() { b.ring(); b.Broadcast() }
+		if r.Intn(2) == 0 {
+			b.rung = true
+			ring = b.Broadcast
+			actor(r, "condition of a timer's method", func() { b.L.Lock(); b.Wait(); b.L.Unlock() }, p)
+			time.Sleep(5 * time.Millisecond) // until it waits
+		} else {
+			actor(r, "condition of a timer", b.wait, p)
+		}
+		time.AfterFunc(later(), ring)
+	},
+	func(r *rand.Rand, p parcel) {
+		in, out := net.Pipe()
+		in.SetReadDeadline(time.Now().Add(later()))
+		actor(r, "net.Pipe with a deadline", func() { in.Read(make([]byte, 9)); out.Close() }, p)
+	},
+	func(r *rand.Rand, p parcel) { // put off, as by a heartbeat
+		t := time.AfterFunc(30*time.Hour, p.deliver)
+		go func() {
+			for i := 0; i < 3; i++ {
+				time.Sleep(time.Millisecond)
+				t.Reset(20 * time.Hour)
+			}
+			t.Reset(later())
+		}()
+	},
+	func(r *rand.Rand, p parcel) {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGUSR2)
+		actor(r, "signal.NotifyContext", func() { <-ctx.Done(); stop() }, p)
+	},
+	func(r *rand.Rand, p parcel) { // until its reader comes
+		in, out, err := os.Pipe()
+		if err != nil {
+			registry = append(registry, p)
+			return
+		}
+		time.AfterFunc(later(), func() { io.Copy(io.Discard, in) })
+		actor(r, "write to a pipe", func() { out.Write(make([]byte, 1<<17)); out.Close() }, p)
+	},
+	func(r *rand.Rand, p parcel) { // a server that takes its time
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if pipes.Add(3) > 30 || err != nil {
+			registry = append(registry, p)
+			return
+		}
+		when := later()
+		server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+			select {
+			case <-q.Context().Done():
+			case <-time.After(when):
+			}
+		})}
+		go server.Serve(listener)
+		actor(r, "http", func() {
+			http.Get("http://" + listener.Addr().String())
+			server.Close()
+		}, p)
 	},
 }
 

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"math/rand"
+	"runtime"
 	"sync"
 )
 
@@ -25,6 +26,14 @@ func init() {
 	wraps = append(wraps, func(r *rand.Rand, x any) (any, func(any) any) {
 		return sync.OnceValue(func() any { return x }), func(x any) any { return x.(func() any)() }
 	})
+	holds = append(holds, holding{"a pinned object", func(block func(), p parcel) {
+		var pin runtime.Pinner
+		q := &p
+		pin.Pin(q)
+		block()
+		q.deliver()
+		pin.Unpin()
+	}})
 	actors = append(actors, func(r *rand.Rand, p parcel) {
 		ctx, _ := context.WithTimeout(context.Background(), later())
 		context.AfterFunc(ctx, p.deliver)

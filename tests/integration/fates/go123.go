@@ -25,6 +25,12 @@ func init() {
 			q.deliver()
 			stop()
 		}},
+		holding{"who waits for a coroutine that waits", func(block func(), p parcel) {
+			next, stop := iter.Pull(func(yield func(int) bool) { block(); yield(1) })
+			next()
+			p.deliver()
+			stop()
+		}},
 		holding{"an iteration", func(block func(), p parcel) {
 			list := func(yield func(parcel) bool) { defer func() { recover() }(); yield(p) }
 			for q := range list {

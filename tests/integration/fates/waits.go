@@ -1,6 +1,7 @@
 package main
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"io"
@@ -357,6 +358,93 @@ var waits = []func(r *rand.Rand, fate string) waiting{
 		c := make(chan int)
 		return waiting{"reflect.Value.Recv", c, func() { reflect.ValueOf(c).Recv() }, shut[int]}
 	},
+	func(r *rand.Rand, _ string) waiting {
+		b := newBell(new(sync.RWMutex).RLocker())
+		return waiting{"condition of readers", b, b.wait, func(x any) { x.(*bell).ring(); x.(*bell).Broadcast() }}
+	},
+	func(r *rand.Rand, fate string) waiting {
+		s := new(semaphore)
+		return crowd(r, fate, waiting{"semaphore", s, func() { s.acquire(); s.release() },
+			func(x any) { x.(*semaphore).release() }})
+	},
+	func(r *rand.Rand, fate string) waiting {
+		f := &flights{calls: map[string]*call{"": {}, "k": {}}}
+		f.calls["k"].Add(1)
+		return crowd(r, fate, waiting{"single flight", f, func() { f.join("k") },
+			func(x any) { x.(*flights).calls["k"].Done() }})
+	},
+	func(r *rand.Rand, _ string) waiting { // the library starts a goroutine that waits for it
+		above := &foreign{context.Background(), make(chan struct{})}
+		ctx, cancel := context.WithCancel(above)
+		return waiting{"context below another's", above.done, func() { <-ctx.Done(); cancel() },
+			func(x any) { close(x.(chan struct{})) }}
+	},
+}
+
+// semaphore is as golang.org/x/sync/semaphore: who waits has a channel of its own in a list.
+type semaphore struct {
+	m     sync.Mutex
+	free  int
+	queue list.List
+}
+
+func (s *semaphore) acquire() {
+	s.m.Lock()
+	if s.free > 0 {
+		s.free--
+		s.m.Unlock()
+		return
+	}
+	c := make(chan struct{})
+	s.queue.PushBack(c)
+	s.m.Unlock()
+	<-c
+}
+
+func (s *semaphore) release() {
+	s.m.Lock()
+	defer s.m.Unlock()
+	if first := s.queue.Front(); first != nil {
+		close(s.queue.Remove(first).(chan struct{}))
+	} else {
+		s.free++
+	}
+}
+
+// flights is as golang.org/x/sync/singleflight.
+type flights struct {
+	m     sync.Mutex
+	calls map[string]*call
+}
+
+type call struct {
+	sync.WaitGroup
+	value any
+}
+
+func (f *flights) join(key string) any {
+	f.m.Lock()
+	c := f.calls[key]
+	f.m.Unlock()
+	c.Wait()
+	return c.value
+}
+
+// foreign is a context that package context knows nothing of.
+type foreign struct {
+	context.Context
+	done chan struct{}
+}
+
+func (f *foreign) Done() <-chan struct{} { return f.done }
+
+func (f *foreign) Err() error {
+	select {
+	case <-f.done:
+		return context.Canceled
+	default:
+		return nil
+	}
 }
 
 // bell is a condition that does not forget.
