@@ -394,16 +394,17 @@ var actors = []func(r *rand.Rand, p parcel){
 	},
 	func(r *rand.Rand, p parcel) {
 		b := newBell(new(sync.Mutex))
-		ring := func() { b.ring(); b.Broadcast() }
 		if r.Intn(2) == 0 {
-			b.rung = true
-			ring = b.Broadcast
-			actor(r, "condition of a timer's method", func() { b.L.Lock(); b.Wait(); b.L.Unlock() }, p)
-			time.Sleep(5 * time.Millisecond) // until it waits
-		} else {
+			time.AfterFunc(later(), func() { b.ring(); b.Broadcast() })
 			actor(r, "condition of a timer", b.wait, p)
+			return
 		}
-		time.AfterFunc(later(), ring)
+		actor(r, "condition of a timer's method", func() {
+			b.L.Lock()
+			time.AfterFunc(later(), b.shout)
+			b.Wait()
+			b.L.Unlock()
+		}, p)
 	},
 	func(r *rand.Rand, p parcel) {
 		in, out := net.Pipe()

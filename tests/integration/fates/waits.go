@@ -469,6 +469,13 @@ func (b *bell) ring() {
 	b.L.Unlock()
 }
 
+// shout wakes who has the lock now, and waits next.
+func (b *bell) shout() {
+	b.L.Lock()
+	b.L.Unlock()
+	b.Broadcast()
+}
+
 // group is as errgroup with a limit.
 type group struct {
 	sync.WaitGroup
