@@ -111,7 +111,7 @@ struct ca_go_threads {
     bool foreign;              /* the target's numbers are not those that the ms have kept */
     struct ca_map by_m;        /* m -> index of its thread + 1; 0: none */
     struct ca_map by_tid;      /* kernel tid -> index + 1 */
-    CA_VEC(uint64_t) m_of;     /* for each of the target's threads; 0: none */
+    CA_VEC(uint64_t) m_of;     /* by the index that by_tid has; 0: none */
 };
 
 struct ca_go {

@@ -180,6 +180,6 @@ const struct ca_thread *ca_go_thread_of(struct ca_go *go, uint64_t m)
 
 uint64_t ca_go_m_of(const struct ca_go *go, const struct ca_thread *thread)
 {
-    size_t index = (size_t)(thread - go->target->threads.data);
-    return index < go->threads.m_of.len ? go->threads.m_of.data[index] : 0;
+    const uint64_t *index = ca_map_get(&go->threads.by_tid, (uint64_t)thread->tid);
+    return index ? go->threads.m_of.data[*index - 1] : 0;
 }
