@@ -4,6 +4,12 @@
 
 enum { LAYERS_MAX = 64 };
 
+bool ca_die_next(Dwarf_Die *die)
+{
+    Dwarf_Off here = dwarf_dieoffset(die);
+    return dwarf_siblingof(die, die) == 0 && dwarf_dieoffset(die) > here;
+}
+
 bool ca_die_type(Dwarf_Die *die, Dwarf_Die *ret)
 {
     Dwarf_Attribute attr;

@@ -6,6 +6,8 @@
 #include <elfutils/libdw.h>
 #include <stdbool.h>
 
+/* To its next sibling. false: it is the last, or the next is said to lie before it: a circle. */
+bool ca_die_next(Dwarf_Die *die);
 /* What DW_AT_type names, also where an abstract origin or a specification has it. */
 bool ca_die_type(Dwarf_Die *die, Dwarf_Die *ret);
 /* A type without typedef, const, volatile, restrict and atomic around it. die may be ret. */

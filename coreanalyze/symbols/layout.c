@@ -108,9 +108,8 @@ static void walk_children(struct types *types, Dwarf_Die *parent)
     if (dwarf_child(parent, &die))
         return;
     for (;;) {
-        Dwarf_Off here = dwarf_dieoffset(&die);
         offer_die(types, &die);
-        if (!types->missing || dwarf_siblingof(&die, &die) || dwarf_dieoffset(&die) <= here)
+        if (!types->missing || !ca_die_next(&die))
             return;
     }
 }
@@ -167,7 +166,6 @@ static bool find_member(Dwarf_Die *type, struct word name, int depth, uint64_t *
     if (depth >= DEPTH_MAX || !ca_die_peel(&inner, &inner) || dwarf_child(&inner, &member))
         return false;
     for (;;) {
-        Dwarf_Off here = dwarf_dieoffset(&member);
         if (dwarf_tag(&member) == DW_TAG_member) {
             const char *is = dwarf_diename(&member);
             uint64_t at;
@@ -186,7 +184,7 @@ static bool find_member(Dwarf_Die *type, struct word name, int depth, uint64_t *
                 }
             }
         }
-        if (dwarf_siblingof(&member, &member) || dwarf_dieoffset(&member) <= here)
+        if (!ca_die_next(&member))
             return false;
     }
 }
@@ -209,7 +207,6 @@ static bool array_count(Dwarf_Die *array, uint64_t *ret)
     if (dwarf_tag(array) != DW_TAG_array_type || dwarf_child(array, &range))
         return false;
     for (;;) {
-        Dwarf_Off here = dwarf_dieoffset(&range);
         if (dwarf_tag(&range) == DW_TAG_subrange_type) {
             if (dwarf_attr(&range, DW_AT_count, &attr) && !dwarf_formudata(&attr, &value))
                 *ret = value;
@@ -220,7 +217,7 @@ static bool array_count(Dwarf_Die *array, uint64_t *ret)
                 return false;
             return true;
         }
-        if (dwarf_siblingof(&range, &range) || dwarf_dieoffset(&range) <= here)
+        if (!ca_die_next(&range))
             return false;
     }
 }

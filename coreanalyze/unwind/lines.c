@@ -1,4 +1,5 @@
 #include "unwind/lines.h"
+#include "symbols/die.h"
 
 #include <dwarf.h>
 #include <stdio.h>
@@ -99,7 +100,7 @@ static unsigned descend(Dwarf_Die *parent, uint64_t address, unsigned depth, Dwa
                 return descend(&child, address, depth + 1, chain, count);
             break;
         }
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return count;
 }
 

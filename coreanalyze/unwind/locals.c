@@ -35,7 +35,7 @@ static unsigned functions_at(Dwarf_Die *parent, Dwarf_Addr address, unsigned dep
         unsigned found = outer ? functions_at(&child, address, depth + 1, chain, 0) : 0;
         if (found)
             return found;
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return count;
 }
 
@@ -71,9 +71,6 @@ static const char *keep(struct ca_locals *locals, const struct ca_buf *buf)
                                      : NULL;
 }
 
-/* cmd/internal/dwarf of Go 1.23 and newer: the variable is one that a function literal captures. */
-enum { GO_CLOSURE_OFFSET = 0x2907 };
-
 static bool is_literal(Dwarf_Die *function)
 {
     const char *name = dwarf_diename(function);
@@ -90,9 +87,9 @@ static bool tells_captured(Dwarf_Die *function)
     if (dwarf_child(function, &child))
         return false;
     do {
-        if (dwarf_hasattr(&child, GO_CLOSURE_OFFSET))
+        if (dwarf_hasattr(&child, CA_DW_AT_GO_CLOSURE_OFFSET))
             return true;
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return false;
 }
 
@@ -104,7 +101,8 @@ static bool is_ahead(const struct ca_local_frame *frame, Dwarf_Die *variable)
     const char *name = dwarf_diename(variable);
     int line;
     return frame->line && frame->tells_captured && name && !strchr(name, '.') &&
-           dwarf_tag(variable) == DW_TAG_variable && !dwarf_hasattr(variable, GO_CLOSURE_OFFSET) &&
+           dwarf_tag(variable) == DW_TAG_variable &&
+           !dwarf_hasattr(variable, CA_DW_AT_GO_CLOSURE_OFFSET) &&
            dwarf_diecu(variable, &unit, NULL, NULL) && dwarf_srclang(&unit) == DW_LANG_Go &&
            dwarf_decl_line(variable, &line) == 0 && line >= frame->line;
 }
@@ -173,7 +171,7 @@ static bool add_scope(struct ca_local_frame *frame, Dwarf_Die *scope, unsigned d
                 return false;
             break;
         }
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return true;
 }
 

@@ -9,6 +9,9 @@
 #include "coreanalyze.h"
 #include "symbols/modules.h"
 
+/* Of a variable that a function literal captures. cmd/internal/dwarf/dwarf.go, since Go 1.23 */
+enum { CA_DW_AT_GO_CLOSURE_OFFSET = 0x2907 };
+
 struct ca_locals {
     CA_VEC(struct ca_local_info) list;
     struct ca_strings strings; /* their texts */

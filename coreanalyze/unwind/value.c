@@ -176,7 +176,7 @@ static bool format_enum(const struct view *view, Dwarf_Die *type, struct ca_buf 
     Dwarf_Die child;
     if (!read_number(view, size_of(type), true, &value))
         return false;
-    for (int more = dwarf_child(type, &child); !more; more = dwarf_siblingof(&child, &child)) {
+    for (bool more = !dwarf_child(type, &child); more; more = ca_die_next(&child)) {
         Dwarf_Attribute attr;
         Dwarf_Sword known;
         const char *name = dwarf_diename(&child);
@@ -216,7 +216,7 @@ static bool format_array(const struct view *view, Dwarf_Die *type, unsigned dept
     uint64_t count = 0;
     if (!ca_die_type(type, &element))
         return false;
-    for (int more = dwarf_child(type, &child); !more; more = dwarf_siblingof(&child, &child)) {
+    for (bool more = !dwarf_child(type, &child); more; more = ca_die_next(&child)) {
         if (dwarf_tag(&child) != DW_TAG_subrange_type)
             continue;
         /* Only the first dimension is told apart. */
@@ -239,7 +239,7 @@ static bool format_array(const struct view *view, Dwarf_Die *type, unsigned dept
 static uint64_t member(Dwarf_Die *type, const char *wanted, Dwarf_Die *ret)
 {
     Dwarf_Die child;
-    for (int more = dwarf_child(type, &child); !more; more = dwarf_siblingof(&child, &child)) {
+    for (bool more = !dwarf_child(type, &child); more; more = ca_die_next(&child)) {
         const char *name = dwarf_diename(&child);
         if (dwarf_tag(&child) != DW_TAG_member || !name || strcmp(name, wanted))
             continue;
@@ -298,7 +298,7 @@ static bool format_struct(const struct view *view, Dwarf_Die *type, unsigned dep
     }
     Dwarf_Die child, kind;
     ca_buf_putc(ret, '{');
-    for (int more = dwarf_child(type, &child); !more; more = dwarf_siblingof(&child, &child)) {
+    for (bool more = !dwarf_child(type, &child); more; more = ca_die_next(&child)) {
         const char *name = dwarf_diename(&child);
         if (dwarf_tag(&child) != DW_TAG_member || !ca_die_type(&child, &kind) ||
             dwarf_hasattr(&child, DW_AT_data_bit_offset) || dwarf_hasattr(&child, DW_AT_bit_size))

@@ -6,10 +6,9 @@
 #include "unwind/locals.h"
 
 enum {
-    AT_GO_CLOSURE_OFFSET = 0x2907, /* cmd/internal/dwarf/dwarf.go, since 1.23 */
     DEPTH = 64,
     UNITS_MAX = 1 << 20,
-    DIES_MAX = 1 << 20, /* siblings may lead in a circle */
+    DIES_MAX = 1 << 20, /* of all scopes: children may be shared */
 };
 
 static bool is_variable(Dwarf_Die *die)
@@ -20,7 +19,6 @@ static bool is_variable(Dwarf_Die *die)
 static bool find_in_unit(Dwarf_Die *unit, const char *name, struct ca_variable *ret)
 {
     Dwarf_Die child;
-    size_t seen = 0;
     if (dwarf_child(unit, &child))
         return false;
     do {
@@ -29,7 +27,7 @@ static bool find_in_unit(Dwarf_Die *unit, const char *name, struct ca_variable *
             ret->name = own;
             return true;
         }
-    } while (++seen < DIES_MAX && dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return false;
 }
 
@@ -88,22 +86,39 @@ static bool find_in_scope(const struct ca_local_frame *frame, Dwarf_Die *scope, 
                       dwarf_haspc(&child, frame->pc - frame->bias) == 1 &&
                       find_in_scope(frame, &child, address, depth + 1, seen, ret))
             return true;
-    } while (++*seen < DIES_MAX && dwarf_siblingof(&child, &child) == 0);
+    } while (++*seen < DIES_MAX && ca_die_next(&child));
     return false;
+}
+
+/* The function around an address, inlined ones apart. false: no debug information there. */
+static bool function_at(struct ca_modules *modules, uint64_t pc, Dwarf_Die *ret, Dwarf_Addr *bias)
+{
+    struct ca_module *module = ca_modules_at(modules, pc);
+    Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
+    Dwarf_Die chain[CA_FUNCTIONS_MAX];
+    if (!dwfl || !ca_functions_at(dwfl, pc, chain, bias))
+        return false;
+    *ret = chain[0];
+    return true;
+}
+
+static bool first_child(struct ca_modules *modules, uint64_t entry, Dwarf_Die *ret)
+{
+    Dwarf_Die function;
+    Dwarf_Addr bias;
+    return function_at(modules, entry, &function, &bias) && dwarf_child(&function, ret) == 0;
 }
 
 bool ca_variable_local(struct ca_modules *modules, struct ca_local_frame *frame, uint64_t address,
                        struct ca_variable *ret)
 {
-    struct ca_module *module = ca_modules_at(modules, frame->pc);
-    Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
-    Dwarf_Die chain[CA_FUNCTIONS_MAX];
+    Dwarf_Die function;
     Dwarf_Attribute base;
     size_t seen = 0;
-    if (!dwfl || !ca_functions_at(dwfl, frame->pc, chain, &frame->bias))
+    if (!function_at(modules, frame->pc, &function, &frame->bias))
         return false;
-    frame->frame_base = dwarf_attr_integrate(&chain[0], DW_AT_frame_base, &base);
-    bool found = find_in_scope(frame, &chain[0], address, 0, &seen, ret);
+    frame->frame_base = dwarf_attr_integrate(&function, DW_AT_frame_base, &base);
+    bool found = find_in_scope(frame, &function, address, 0, &seen, ret);
     frame->frame_base = NULL;
     return found;
 }
@@ -111,39 +126,32 @@ bool ca_variable_local(struct ca_modules *modules, struct ca_local_frame *frame,
 bool ca_variable_captured(struct ca_modules *modules, uint64_t entry, uint64_t offset,
                           struct ca_variable *ret)
 {
-    struct ca_module *module = ca_modules_at(modules, entry);
-    Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
-    Dwarf_Die chain[CA_FUNCTIONS_MAX], child;
-    Dwarf_Addr bias;
-    size_t seen = 0;
-    if (!dwfl || !ca_functions_at(dwfl, entry, chain, &bias) || dwarf_child(&chain[0], &child))
+    Dwarf_Die child;
+    if (!first_child(modules, entry, &child))
         return false;
     do {
         Dwarf_Attribute attr;
         Dwarf_Word place;
-        if (!is_variable(&child) || !dwarf_attr_integrate(&child, AT_GO_CLOSURE_OFFSET, &attr) ||
+        if (!is_variable(&child) ||
+            !dwarf_attr_integrate(&child, CA_DW_AT_GO_CLOSURE_OFFSET, &attr) ||
             dwarf_formudata(&attr, &place) || place != offset || !ca_die_type(&child, &ret->type))
             continue;
         ret->name = dwarf_diename(&child);
         return ret->name && *ret->name;
-    } while (++seen < DIES_MAX && dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return false;
 }
 
 bool ca_variable_receiver(struct ca_modules *modules, uint64_t entry, struct ca_variable *ret)
 {
-    struct ca_module *module = ca_modules_at(modules, entry);
-    Dwfl_Module *dwfl = module ? ca_module_debug(modules, module) : NULL;
-    Dwarf_Die chain[CA_FUNCTIONS_MAX], child;
-    Dwarf_Addr bias;
-    size_t seen = 0;
-    if (!dwfl || !ca_functions_at(dwfl, entry, chain, &bias) || dwarf_child(&chain[0], &child))
+    Dwarf_Die child;
+    if (!first_child(modules, entry, &child))
         return false;
     do {
         if (dwarf_tag(&child) != DW_TAG_formal_parameter)
             continue;
         ret->name = dwarf_diename(&child);
         return ret->name && ca_die_type(&child, &ret->type);
-    } while (++seen < DIES_MAX && dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return false;
 }

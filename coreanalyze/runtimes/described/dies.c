@@ -1,4 +1,5 @@
 #include "runtimes/described/dies.h"
+#include "symbols/die.h"
 
 #include <dwarf.h>
 #include <stdio.h>
@@ -54,7 +55,7 @@ static void add_enumerators(struct scope *scope, size_t prefix, Dwarf_Die *die)
             continue;
         memcpy(scope->name + prefix, name, size);
         add(scope, NAME_ENUMERATOR, scope->name, prefix + size, &child);
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
 }
 
 static void add_variable(struct scope *scope, const char *name, size_t size, Dwarf_Die *die,
@@ -142,7 +143,7 @@ static void index_children(struct scope *scope, size_t prefix, unsigned depth, D
         return;
     do
         index_die(scope, prefix, depth, &child, in_struct);
-    while (!scope->types->nomem && dwarf_siblingof(&child, &child) == 0);
+    while (!scope->types->nomem && ca_die_next(&child));
 }
 
 static void index_module(struct ca_types *types, struct ca_module *module)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtimes/described/dies.h"
+#include "symbols/die.h"
 #include "unwind/lines.h"
 
 enum { BLOCK_DEPTH = 8, NAME = 512 };
@@ -39,7 +40,7 @@ static bool in_block(const struct hunt *hunt, Dwarf_Die *block, unsigned depth, 
         }
         if (tag == DW_TAG_lexical_block && in_block(hunt, &child, depth + 1, ret))
             return true;
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return false;
 }
 

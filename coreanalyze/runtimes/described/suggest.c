@@ -6,6 +6,7 @@
 
 #include "base/distance.h"
 #include "runtimes/described/dies.h"
+#include "symbols/die.h"
 #include "unwind/lines.h"
 
 enum { LIST = 240, FAR = CA_DISTANCE_FAR };
@@ -108,7 +109,7 @@ static void list_members(struct ca_types *types, Dwarf_Die *parent, unsigned dep
             list_name(list, name);
         else if (ca_die_type(&child, &type) && ca_die_peel(&type, &real))
             list_members(types, &real, depth + 1, list);
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
 }
 
 const char *ca_suggest_enumerators(struct ca_types *types, const struct ca_ctype *type)
@@ -122,7 +123,7 @@ const char *ca_suggest_enumerators(struct ca_types *types, const struct ca_ctype
         do
             if (dwarf_tag(&child) == DW_TAG_enumerator && dwarf_diename(&child))
                 list_name(&list, dwarf_diename(&child));
-        while (dwarf_siblingof(&child, &child) == 0);
+        while (ca_die_next(&child));
     const char *text =
         list.len ? ca_arena_printf(types->arena, "; the enum has %s", list.text) : "";
     return text ? text : "";

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtimes/described/dies.h"
+#include "symbols/die.h"
 #include "unwind/lines.h"
 
 void ca_types_init(struct ca_types *types, struct ca_arena *arena, struct ca_modules *modules,
@@ -84,7 +85,7 @@ static uint64_t array_count(Dwarf_Die *die)
         if (number > UINT32_MAX || __builtin_mul_overflow(count, number, &count))
             return 0;
         known = true;
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return known ? count : 0;
 }
 
@@ -291,7 +292,7 @@ static bool die_member(struct ca_types *types, Dwarf_Die *parent, const char *na
             ret->offset += offset;
             return true;
         }
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return false;
 }
 
@@ -327,7 +328,7 @@ static bool die_enumerator(Dwarf_Die *die, const char *name, uint64_t *value, co
             *found = child_name;
             return true;
         }
-    } while (dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return false;
 }
 

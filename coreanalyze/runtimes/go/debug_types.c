@@ -3,13 +3,13 @@
 #include <string.h>
 
 #include "runtimes/go/views.h"
+#include "symbols/die.h"
 
 enum {
     AT_GO_KIND = 0x2900,
     AT_GO_ELEM = 0x2902,
     AT_GO_RUNTIME_TYPE = 0x2904, /* from moduledata.types on; 0: it is not in the program */
     TYPEDEFS = 4,
-    MEMBERS_MAX = 4096,
 };
 
 static bool number(Dwarf_Die *die, unsigned name, uint64_t *ret)
@@ -99,7 +99,6 @@ bool ca_go_debug_field(struct ca_go_heap *heap, const struct ca_go_view_type *ty
                        struct ca_go_view_field *ret)
 {
     Dwarf_Die at = body(type), child, kind;
-    size_t seen = 0;
     if (type->kind != CA_GO_KIND_STRUCT || dwarf_child(&at, &child))
         return false;
     do {
@@ -115,6 +114,6 @@ bool ca_go_debug_field(struct ca_go_heap *heap, const struct ca_go_view_type *ty
         ret->name[size] = 0;
         ret->offset = place;
         return true;
-    } while (++seen < MEMBERS_MAX && dwarf_siblingof(&child, &child) == 0);
+    } while (ca_die_next(&child));
     return false;
 }
