@@ -145,6 +145,11 @@ void ca_go_heap_break(struct ca_go_heap *heap, const char *what, uint64_t addres
  * only adds up. false: no memory. */
 bool ca_go_heap_read_spans(struct ca_go_heap *heap);
 
+/* heap_spans.c. The heapArena that describes the arena of this number (in the one table that Linux
+ * has); 0: there is none. runtime/mheap.go arenaIndex */
+enum { CA_GO_ARENAS = 1 << 22, CA_GO_ARENA_SHIFT = 26 };
+uint64_t ca_go_heap_arena_record(struct ca_go_heap *heap, uint64_t number);
+
 /* heap_bits.c */
 const struct ca_go_arena *ca_go_heap_arena(struct ca_go_heap *heap, uint64_t address);
 size_t ca_go_heap_scan(struct ca_heap *heap, const struct ca_region *region, uint32_t slot,

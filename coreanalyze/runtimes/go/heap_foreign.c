@@ -14,7 +14,6 @@ enum {
     RING_MAX = 1 << 24, /* entries */
     PROCESSORS_MAX = 1 << 16,
     PAGE = 4096,
-    ARENAS_MAX = 1 << 22, /* runtime/malloc.go arenaL2Bits */
 };
 
 static bool find_foreign_code(struct ca_go_heap *heap)
@@ -163,22 +162,22 @@ static bool skip_stacks(struct ca_go_heap *heap, struct skip *skip)
 
 /* The record of each arena by number: of those with objects, and of their neighbours, which may
  * have held nothing but stacks that are gone. false: no memory. */
-static bool find_arenas(struct ca_go_heap *heap, uint64_t table, struct ca_map *ret)
+static bool find_arenas(struct ca_go_heap *heap, struct ca_map *ret)
 {
     CA_VEC(uint64_t) left = {0};
     uint64_t last = UINT64_MAX;
     bool ok = true;
     for (size_t i = 0; i < heap->heap.regions.len && ok; i++) {
-        uint64_t number = (heap->heap.regions.data[i].start - heap->arena_base) >> 26;
+        uint64_t number =
+            (heap->heap.regions.data[i].start - heap->arena_base) >> CA_GO_ARENA_SHIFT;
         if (number != last)
             ok = ca_vec_push(&left, number);
         last = number;
     }
     while (ok && left.len > 0) {
-        uint64_t number = left.data[--left.len], record;
+        uint64_t number = left.data[--left.len], record = ca_go_heap_arena_record(heap, number);
         bool fresh;
-        if (number >= ARENAS_MAX ||
-            !ca_target_read_u64(heap->target, table + number * 8, &record) || record == 0)
+        if (record == 0)
             continue;
         uint64_t *slot = ca_map_put(ret, number, &fresh);
         ok = slot != NULL;
@@ -205,16 +204,16 @@ static bool skip_make(struct ca_go_heap *heap, struct skip *skip)
             return false;
     }
     if (ca_go_read_u64(go, go->globals.mheap, GO_MHEAP_ARENAS, &table) && table)
-        if (!skip_add(skip, table, table + (UINT64_C(8) << 22)))
+        if (!skip_add(skip, table, table + UINT64_C(8) * CA_GO_ARENAS))
             return false;
     struct ca_map arenas = {0};
-    bool ok = find_arenas(heap, table, &arenas);
+    bool ok = find_arenas(heap, &arenas);
     for (size_t i = 0; i < arenas.cap && ok; i++) {
         if (!arenas.used[i])
             continue;
-        uint64_t start = (arenas.slots[i].key << 26) + heap->arena_base;
+        uint64_t start = (arenas.slots[i].key << CA_GO_ARENA_SHIFT) + heap->arena_base;
         uint64_t record = arenas.slots[i].value;
-        ok = skip_add(skip, start, start + (UINT64_C(1) << 26)) &&
+        ok = skip_add(skip, start, start + (UINT64_C(1) << CA_GO_ARENA_SHIFT)) &&
              skip_add(skip, record, record + (uint64_t)go->layout.at[GO_HEAPARENA_SIZE]);
     }
     ca_map_deinit(&arenas);

@@ -7,23 +7,28 @@
 enum {
     PAGE = 8192,
     PAGES_PER_ARENA = 8192,
-    ARENAS_MAX = 1 << 22,
     PAGES_MAX = 1 << 26, /* of all of them: 512 GB */
 };
 
-/* The span that the page belonged to last; 0: none. runtime/mheap.go spanOf */
-static uint64_t span_of(struct ca_go_heap *heap, uint64_t address)
+struct arena {
+    uint64_t number, spans; /* where its table of spans is; 0: nowhere */
+};
+
+/* The span that the page belonged to last; 0: none. runtime/mheap.go spanOf. last: the arena that
+ * was asked for before. */
+static uint64_t span_of(struct ca_go_heap *heap, uint64_t address, struct arena *last)
 {
-    const int32_t *at = heap->go->layout.at;
-    uint64_t offset = address - heap->arena_base, number = offset >> 26, table, arena, span;
-    if (number >= ARENAS_MAX ||
-        !ca_go_read_u64(heap->go, heap->go->globals.mheap, GO_MHEAP_ARENAS, &table) ||
-        !ca_target_read_u64(heap->target, table + number * 8, &arena) || arena == 0 ||
-        !ca_target_read_u64(
-            heap->target,
-            arena + (uint64_t)at[GO_HEAPARENA_SPANS] + offset / PAGE % PAGES_PER_ARENA * 8, &span))
-        return 0;
-    return span;
+    uint64_t offset = address - heap->arena_base, number = offset >> CA_GO_ARENA_SHIFT, span;
+    if (number != last->number) {
+        uint64_t record = ca_go_heap_arena_record(heap, number);
+        uint64_t at = (uint64_t)heap->go->layout.at[GO_HEAPARENA_SPANS];
+        *last = (struct arena){number, record ? record + at : 0};
+    }
+    return last->spans &&
+                   ca_target_read_u64(heap->target,
+                                      last->spans + offset / PAGE % PAGES_PER_ARENA * 8, &span)
+               ? span
+               : 0;
 }
 
 static bool add(struct ca_go_heap *heap, uint64_t start, uint64_t end)
@@ -38,6 +43,7 @@ static bool add(struct ca_go_heap *heap, uint64_t start, uint64_t end)
 
 bool ca_go_heap_idle(struct ca_go_heap *heap, uint64_t record, uint64_t start, uint64_t pages)
 {
+    struct arena last = {.number = UINT64_MAX};
     uint64_t from = start;
     if (start == 0 || start % PAGE || start >= UINT64_C(1) << 56 ||
         pages > PAGES_MAX - heap->idle_pages)
@@ -45,7 +51,7 @@ bool ca_go_heap_idle(struct ca_go_heap *heap, uint64_t record, uint64_t start, u
     heap->idle_pages += pages;
     for (uint64_t i = 0; i < pages; i++) {
         uint64_t page = start + i * PAGE;
-        if (span_of(heap, page) == record)
+        if (span_of(heap, page, &last) == record)
             continue;
         if (!add(heap, from, page))
             return false;

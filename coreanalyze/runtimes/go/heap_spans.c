@@ -5,11 +5,10 @@
 
 enum {
     PAGE = 8192,
-    ARENAS_PER_TABLE = 1 << 22,
     USER_ARENA_CHUNK = 8 << 20, /* runtime/arena.go: its end is kept for the arena's own use */
     SMALL_MAX =
         512, /* larger objects carry their type; runtime/mbitmap.go minSizeForMallocHeader */
-    ARENA_BYTES = 1 << 26,
+    ARENA_BYTES = 1 << CA_GO_ARENA_SHIFT,
     BITMAP_LOOKED_AT = 32 << 10, /* bytes of a span: one object at least, but for large ones */
     INLINE_MARKS = 128,          /* of a Green Tea page: internal/runtime/gc, spanInlineMarkBits */
 };
@@ -49,15 +48,24 @@ static bool add_arena(struct ca_go_heap *heap, uint64_t number, uint64_t record)
     return true;
 }
 
+uint64_t ca_go_heap_arena_record(struct ca_go_heap *heap, uint64_t number)
+{
+    uint64_t table, record;
+    return number < CA_GO_ARENAS &&
+                   ca_go_read_u64(heap->go, heap->go->globals.mheap, GO_MHEAP_ARENAS, &table) &&
+                   ca_target_read_u64(heap->target, table + number * 8, &record)
+               ? record
+               : 0;
+}
+
 static bool arena_of(struct ca_go_heap *heap, uint64_t address, const struct ca_go_arena **ret)
 {
-    uint64_t number = (address - heap->arena_base) >> 26, table, record;
+    uint64_t number = (address - heap->arena_base) >> CA_GO_ARENA_SHIFT;
     const uint64_t *known = ca_map_get(&heap->arena_index, number);
     *ret = NULL;
     if (!known) {
-        if (number >= ARENAS_PER_TABLE ||
-            !ca_go_read_u64(heap->go, heap->go->globals.mheap, GO_MHEAP_ARENAS, &table) ||
-            !ca_target_read_u64(heap->target, table + number * 8, &record) || record == 0)
+        uint64_t record = ca_go_heap_arena_record(heap, number);
+        if (record == 0)
             return true;
         if (!add_arena(heap, number, record))
             return false;
@@ -240,7 +248,8 @@ static bool choose_format(struct ca_go_heap *heap, const struct ca_go_arena *are
     if (region->no_scan)
         return true;
     if (at[GO_HEAPARENA_BITMAP] != CA_LAYOUT_ABSENT) {
-        for (uint64_t a = span->start; a < span->start + bytes; a += UINT64_C(1) << 26)
+        for (uint64_t a = span->start; a < span->start + bytes;
+             a += UINT64_C(1) << CA_GO_ARENA_SHIFT)
             if (!arena_of(heap, a, &arena))
                 return false;
         if (!arena_of(heap, span->start + bytes - 1, &arena))

@@ -273,8 +273,6 @@ static bool preempts(const struct ca_go_func *func)
            named(func, "runtime.debugCallV1");
 }
 
-/* Frames outside [low, high) are on the thread's own stack, which is scanned with the thread.
- * false: no memory. */
 bool ca_go_func_is_instruction(const struct ca_go_func *func)
 {
     static const char *const prefixes[] = {"runtime.gcWriteBarrier", "runtime.duff",
@@ -304,6 +302,8 @@ static bool add_left_out(struct planner *planner, const struct frame *frame,
     return frame->sp <= start || add_range(planner, frame, start, frame->sp - start);
 }
 
+/* Frames outside [low, high) are on the thread's own stack, which is scanned with the thread.
+ * false: no memory. */
 static bool make_plan(struct planner *planner, const struct ca_stack *stack, uint64_t low,
                       uint64_t high)
 {
