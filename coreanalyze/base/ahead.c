@@ -9,6 +9,7 @@
 
 enum {
     COUNT_LEAST = 4096,
+    LINE = 64,
     ROUND = 64,           /* how often the two compare where they are */
     NEAR = 256,           /* nearer it does not look: the caller is there at once */
     FAR = 16384,          /* what it saw farther ahead would be out of the cache again */
@@ -76,6 +77,15 @@ void ca_ahead_tell(struct ca_ahead *ahead, uint64_t i)
 {
     if (ahead && i % ROUND == 0)
         atomic_store_explicit(&ahead->caller, i, memory_order_relaxed);
+}
+
+void ca_ahead_touch(const uint8_t *bytes, uint64_t size)
+{
+    const volatile uint8_t *touched = bytes;
+    for (uint64_t i = 0; touched && i < size; i += LINE)
+        (void)touched[i];
+    if (touched && size)
+        (void)touched[size - 1];
 }
 
 void ca_ahead_stop(struct ca_ahead *ahead)

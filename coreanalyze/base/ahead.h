@@ -14,6 +14,8 @@ struct ca_ahead;
  * there is no thread (a single processor, little to do, no memory); the other calls take it. */
 struct ca_ahead *ca_ahead_start(void (*look)(void *arg, uint64_t i), void *arg, uint64_t count);
 void ca_ahead_tell(struct ca_ahead *ahead, uint64_t i);
+/* Reads a word of every cache line of size bytes; NULL: nothing. */
+void ca_ahead_touch(const uint8_t *bytes, uint64_t size);
 /* Returns when the thread has ended. */
 void ca_ahead_stop(struct ca_ahead *ahead);
 

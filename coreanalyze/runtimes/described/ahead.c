@@ -6,7 +6,7 @@
 #include "base/ahead.h"
 #include "runtimes/described/context.h"
 
-enum { STACK_SOON = 1024, OBJECT_SOON = 64, OBJECTS = 8, STRUCT_MOST = 4096, LINE = 64 };
+enum { STACK_SOON = 1024, OBJECT_SOON = 64, OBJECTS = 8, STRUCT_MOST = 4096 };
 
 struct ca_described_ahead {
     const struct ca_described *self;
@@ -19,11 +19,7 @@ struct ca_described_ahead {
 
 static void look_at(struct ca_target *target, uint64_t address, uint64_t size)
 {
-    const volatile uint8_t *bytes = ca_target_view(target, address, size);
-    for (uint64_t i = 0; bytes && i < size; i += LINE)
-        (void)bytes[i];
-    if (bytes && size)
-        (void)bytes[size - 1];
+    ca_ahead_touch(ca_target_view(target, address, size), size);
 }
 
 static void look_at_stack(struct ca_described_ahead *ahead, const struct ca_scope *scope)

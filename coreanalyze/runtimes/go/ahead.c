@@ -3,7 +3,7 @@
  */
 #include "runtimes/go/go.h"
 
-enum { STACK_SOON = 1024, SUDOG_SIZE = 104, LINE = 64 };
+enum { STACK_SOON = 1024, SUDOG_SIZE = 104 };
 
 struct ca_go_ahead {
     const struct ca_go *go;
@@ -21,11 +21,7 @@ static const uint8_t *bytes_at(const struct ca_go_ahead *ahead, uint64_t address
 
 static void look_at(const struct ca_go_ahead *ahead, uint64_t address, uint64_t size)
 {
-    const volatile uint8_t *bytes = bytes_at(ahead, address, size);
-    for (uint64_t i = 0; bytes && i < size; i += LINE)
-        (void)bytes[i];
-    if (bytes && size)
-        (void)bytes[size - 1];
+    ca_ahead_touch(bytes_at(ahead, address, size), size);
 }
 
 static void look(void *arg, uint64_t i)
