@@ -210,30 +210,16 @@ static bool fill_frames(struct ca_session *session, const struct ca_task *task,
     return true;
 }
 
-/* The first of the entries of a task in a table sorted by task. */
-#define FIRST_OF(table, wanted)                                                                    \
-    ({                                                                                             \
-        size_t low_ = 0, high_ = (table)->len;                                                     \
-        while (low_ < high_) {                                                                     \
-            size_t middle_ = low_ + (high_ - low_) / 2;                                            \
-            if ((table)->data[middle_].task < (wanted))                                            \
-                low_ = middle_ + 1;                                                                \
-            else                                                                                   \
-                high_ = middle_;                                                                   \
-        }                                                                                          \
-        low_;                                                                                      \
-    })
-
 static bool fill_labels(struct ca_session *session, size_t i, struct ca_task_info *ret)
 {
     const struct ca_tasks *tasks = &session->tasks;
     session->labels.len = session->notes.len = 0;
-    for (size_t at = FIRST_OF(&tasks->labels, i);
+    for (size_t at = ca_first_of_task(&tasks->labels, i);
          at < tasks->labels.len && tasks->labels.data[at].task == i; at++)
         if (!ca_vec_push(&session->labels, (struct ca_label_info){tasks->labels.data[at].key,
                                                                   tasks->labels.data[at].value}))
             return false;
-    for (size_t at = FIRST_OF(&tasks->notes, i);
+    for (size_t at = ca_first_of_task(&tasks->notes, i);
          at < tasks->notes.len && tasks->notes.data[at].task == i; at++)
         if (!ca_vec_push(&session->notes, tasks->notes.data[at].text))
             return false;

@@ -140,26 +140,13 @@ static bool add_proof(ca_evidence_list *list, struct ca_tasks *tasks, const stru
 
 /* ---- groups ------------------------------------------------------------------------------ */
 
-/* As many are suspect at the site of this group, whoever made them. */
-static int64_t at_site(const struct ca_groups *groups, const struct ca_group *group)
-{
-    int64_t count = 0;
-    for (size_t i = 0; i < groups->list.len; i++) {
-        const struct ca_group *one = &groups->list.data[i];
-        if (one->site_key == group->site_key && one->rule == group->rule)
-            count += (int64_t)one->count;
-    }
-    return count;
-}
-
 /* The runtime's own note says where. */
 static const char *defers_text(struct ca_tasks *tasks, uint32_t task)
 {
     const char *place = "";
-    for (size_t i = 0; i < tasks->notes.len; i++) {
-        const char *mark = tasks->notes.data[i].task == task
-                               ? strstr(tasks->notes.data[i].text, "deferred calls piled up")
-                               : NULL;
+    for (size_t i = ca_first_of_task(&tasks->notes, task);
+         i < tasks->notes.len && tasks->notes.data[i].task == task; i++) {
+        const char *mark = strstr(tasks->notes.data[i].text, "deferred calls piled up");
         const char *colon = mark ? strchr(mark, ':') : NULL;
         if (colon)
             place = colon;
@@ -176,7 +163,7 @@ static bool add_rule(struct ca_groups *groups, const struct ca_group *group, str
     const char *text = NULL;
     switch (group->rule) {
     case CA_RULE_THRESHOLD:
-        text = counted(strings, "", at_site(groups, group),
+        text = counted(strings, "", (int64_t)group->at_site,
                        " wait at this place, none with a known time limit");
         break;
     case CA_RULE_MIN_AGE:
@@ -184,7 +171,7 @@ static bool add_rule(struct ca_groups *groups, const struct ca_group *group, str
                                           "known time limit");
         break;
     case CA_RULE_IO_NO_DEADLINE:
-        text = counted(strings, "", at_site(groups, group),
+        text = counted(strings, "", (int64_t)group->at_site,
                        " wait for input or output here without a deadline");
         break;
     case CA_RULE_DEEP_DEFERS:

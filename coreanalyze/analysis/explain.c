@@ -155,6 +155,13 @@ static void expand(struct search *search, uint32_t index)
     hear(search, index);
 }
 
+/* From what was visited first, nearest first. */
+static void expand_all(struct search *search)
+{
+    for (size_t i = 0; i < search->nodes.len && search->found == CA_NONE && !search->failed; i++)
+        expand(search, (uint32_t)i);
+}
+
 static void run(struct search *search)
 {
     struct ca_prover *prover = search->prover;
@@ -167,8 +174,7 @@ static void run(struct search *search)
         if (prover->tasks->list.data[i].runtime == prover->heap->runtime->index &&
             prover->status[i] == CA_PROVER_ROOT)
             visit_task(search, (uint32_t)i, CA_NONE);
-    for (size_t i = 0; i < search->nodes.len && search->found == CA_NONE && !search->failed; i++)
-        expand(search, (uint32_t)i);
+    expand_all(search);
 }
 
 /* ---- the way back ------------------------------------------------------------------------ */
@@ -414,8 +420,7 @@ static bool find_indirect(struct search *search, struct ca_holders *ret)
     for (uint32_t i = 0; i < prover->tasks->list.len && search->found == CA_NONE; i++)
         if (prover->status[i] == CA_PROVER_CANDIDATE)
             visit_task(search, i, CA_NONE);
-    for (size_t i = 0; i < search->nodes.len && search->found == CA_NONE && !search->failed; i++)
-        expand(search, (uint32_t)i);
+    expand_all(search);
     if (search->found == CA_NONE)
         return true;
     const struct node *node = &search->nodes.data[search->found];

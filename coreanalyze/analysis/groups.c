@@ -113,12 +113,32 @@ static bool list_members(struct ca_groups *groups, const struct ca_tasks *tasks)
     return true;
 }
 
+static uint64_t site_rule(const struct ca_group *group)
+{
+    return (uint64_t)group->site_key << 8 | group->rule;
+}
+
+static bool count_sites(struct ca_groups *groups)
+{
+    struct ca_map counts = {0};
+    bool ok = true;
+    for (size_t i = 0; i < groups->list.len && ok; i++) {
+        uint64_t *count = ca_map_put(&counts, site_rule(&groups->list.data[i]), NULL);
+        if ((ok = count != NULL))
+            *count += groups->list.data[i].count;
+    }
+    for (size_t i = 0; i < groups->list.len && ok; i++)
+        groups->list.data[i].at_site = *ca_map_get(&counts, site_rule(&groups->list.data[i]));
+    ca_map_deinit(&counts);
+    return ok;
+}
+
 bool ca_groups_make(struct ca_groups *groups, struct ca_tasks *tasks, const struct ca_sites *sites)
 {
     struct ca_map index = {0};
     groups->list.len = groups->members.len = groups->evidence.len = 0;
-    bool ok =
-        assign(groups, tasks, sites, &index) && order(groups, tasks) && list_members(groups, tasks);
+    bool ok = assign(groups, tasks, sites, &index) && order(groups, tasks) &&
+              list_members(groups, tasks) && count_sites(groups);
     ca_map_deinit(&index);
     return ok;
 }

@@ -18,6 +18,7 @@ struct ca_group {
     const char *reason;
     uint32_t site_key, created;
     size_t first, count; /* in members */
+    size_t at_site;      /* tasks of all groups with this site and rule */
     int64_t oldest_ns, stack_bytes;
     int64_t heap_bytes;                        /* CA_UNKNOWN without a heap walk */
     const char *pattern, *confidence, *advice; /* NULL: none fits */

@@ -135,6 +135,20 @@ bool ca_tasks_save_regs(struct ca_tasks *tasks, uint32_t task, const struct ca_r
 /* After ca_tasks_sort. false: none were kept; *ret is then all unknown. */
 bool ca_tasks_saved_regs(const struct ca_tasks *tasks, uint32_t task, struct ca_regs *ret);
 
+/* The place of the first entry of a task in one of the tables that are sorted by task. */
+#define ca_first_of_task(table, wanted)                                                            \
+    ({                                                                                             \
+        size_t low_ = 0, high_ = (table)->len;                                                     \
+        while (low_ < high_) {                                                                     \
+            size_t middle_ = low_ + (high_ - low_) / 2;                                            \
+            if ((table)->data[middle_].task < (wanted))                                            \
+                low_ = middle_ + 1;                                                                \
+            else                                                                                   \
+                high_ = middle_;                                                                   \
+        }                                                                                          \
+        low_;                                                                                      \
+    })
+
 /* Sorts tasks by runtime and number and renumbers labels, notes and registers. */
 bool ca_tasks_sort(struct ca_tasks *tasks);
 /* For who adds notes after that. */
