@@ -3,9 +3,8 @@
  * fatal.
  */
 #include "base/buf.h"
-#include "runtimes/go/go.h"
+#include "runtimes/go/views.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -15,10 +14,6 @@ enum {
     STACK_MAX = 1 << 20,
     WORDS_MAX = 1 << 20,
     KIND_MASK = 31,
-    KIND_INT = 2,
-    KIND_INT64 = 6,
-    KIND_UINTPTR = 12,
-    KIND_STRING = 24,
 };
 
 struct cause {
@@ -47,6 +42,7 @@ static void say_panic(struct cause *cause, uint64_t g)
 {
     struct ca_go *go = cause->go;
     uint64_t panic, eface[2], value[2] = {0}, size;
+    char number[CA_GO_NUMBER_TEXT];
     uint8_t kind;
     if (!ca_go_read_u64(go, g, GO_G_PANIC, &panic) || !panic ||
         !ca_target_read(go->target, panic + (uint64_t)go->layout.at[GO_PANIC_ARG], eface, 16) ||
@@ -54,16 +50,10 @@ static void say_panic(struct cause *cause, uint64_t g)
         !ca_target_read(go->target, eface[0] + (uint64_t)go->layout.at[GO_TYPE_KIND], &kind, 1))
         return;
     kind &= KIND_MASK;
-    if (kind == KIND_STRING && ca_target_read(go->target, eface[1], value, 16))
+    if (kind == CA_GO_KIND_STRING && ca_target_read(go->target, eface[1], value, 16))
         say(cause, "panic", value[0], value[1]);
-    else if (kind >= KIND_INT && kind <= KIND_UINTPTR && size >= 1 && size <= 8 &&
-             ca_target_read(go->target, eface[1], value, size)) {
-        unsigned shift = 64 - 8 * (unsigned)size;
-        int64_t number = (int64_t)(value[0] << shift) >> shift;
-        cause->text = kind <= KIND_INT64
-                          ? ca_strings_printf(&cause->tasks->strings, "panic: %" PRId64, number)
-                          : ca_strings_printf(&cause->tasks->strings, "panic: %" PRIu64, value[0]);
-    }
+    else if (ca_go_view_number(go->target, (enum ca_go_kind)kind, size, eface[1], number))
+        cause->text = ca_strings_printf(&cause->tasks->strings, "panic: %s", number);
 }
 
 /* A constant of the program, all of it text? */

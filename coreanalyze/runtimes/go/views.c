@@ -2,6 +2,7 @@
 #include "runtimes/go/views.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { DEPTH_MAX = 32, KEY_MAX = 60, TABLES_MAX = 1 << 24 };
@@ -228,11 +229,26 @@ static bool word_of_part(struct ca_go_heap *heap, struct part *part, uint64_t ad
 
 /* ---- maps ---------------------------------------------------------------------------------- */
 
+bool ca_go_view_number(struct ca_target *target, enum ca_go_kind kind, uint64_t size,
+                       uint64_t address, char ret[CA_GO_NUMBER_TEXT])
+{
+    uint64_t value = 0;
+    if (kind < CA_GO_KIND_INT || kind > CA_GO_KIND_UINTPTR || size < 1 || size > 8 ||
+        !ca_target_read(target, address, &value, size))
+        return false;
+    unsigned shift = 64 - 8 * (unsigned)size;
+    if (kind <= CA_GO_KIND_INT64)
+        snprintf(ret, CA_GO_NUMBER_TEXT, "%" PRId64, (int64_t)(value << shift) >> shift);
+    else
+        snprintf(ret, CA_GO_NUMBER_TEXT, "%" PRIu64, value);
+    return true;
+}
+
 static void say_key(struct ca_go_heap *heap, const struct ca_go_view_type *type, uint64_t address,
                     struct ca_buf *ret)
 {
-    uint64_t words[2], size = size_of(heap, type), value = 0;
-    char text[KEY_MAX];
+    uint64_t words[2];
+    char text[KEY_MAX], number[CA_GO_NUMBER_TEXT];
     if (type->kind == CA_GO_KIND_STRING && ca_target_read(heap->target, address, words, 16)) {
         size_t shown = words[1] < sizeof(text) ? (size_t)words[1] : sizeof(text);
         if (!ca_target_read(heap->target, words[0], text, shown))
@@ -240,13 +256,8 @@ static void say_key(struct ca_go_heap *heap, const struct ca_go_view_type *type,
         ca_buf_puts(ret, " of key \"");
         ca_buf_add(ret, text, shown);
         ca_buf_puts(ret, shown < words[1] ? "...\"" : "\"");
-    } else if (type->kind >= CA_GO_KIND_INT && type->kind <= CA_GO_KIND_UINTPTR && size <= 8 &&
-               ca_target_read(heap->target, address, &value, size)) {
-        unsigned shift = 64 - 8 * (unsigned)size;
-        if (type->kind <= CA_GO_KIND_INT64)
-            ca_buf_printf(ret, " of key %" PRId64, (int64_t)(value << shift) >> shift);
-        else
-            ca_buf_printf(ret, " of key %" PRIu64, value);
+    } else if (ca_go_view_number(heap->target, type->kind, size_of(heap, type), address, number)) {
+        ca_buf_printf(ret, " of key %s", number);
     }
 }
 

@@ -77,6 +77,11 @@ bool ca_go_view_dynamic(struct ca_go_heap *heap, uint64_t address, struct ca_go_
 bool ca_go_view_lock(struct ca_go_heap *heap, const struct ca_go_view *view, uint64_t address,
                      struct ca_go_view_word *ret);
 
+/* An integer of this kind and size at address, in decimal; false: it is none, or not there. */
+enum { CA_GO_NUMBER_TEXT = 24 };
+bool ca_go_view_number(struct ca_target *target, enum ca_go_kind kind, uint64_t size,
+                       uint64_t address, char ret[CA_GO_NUMBER_TEXT]);
+
 /* The text of a type, as Go prints it; NULL: not known. */
 const char *ca_go_view_name(struct ca_go_heap *heap, struct ca_strings *strings,
                             const struct ca_go_view_type *type);
