@@ -45,12 +45,9 @@ def pytest_generate_tests(metafunc):
 
 
 class Record:
-    """Counts over the whole run. `missing` are the toolchains that were not there, with the
-    reason and the tests it cost; `rules` the exceptions that comparisons made use of."""
+    """Counts over the whole run. `rules` are the exceptions that comparisons made use of."""
 
     def __init__(self):
-        self.missing = {}
-        self.skipped = Counter()
         self.rules = Counter()
         self.goroutines = self.frames = self.crashes = 0
         self.lines = []  # figures for the summary
@@ -72,7 +69,8 @@ def pytest_sessionfinish(session):
     summary = os.environ.get("CA_SUMMARY")
     if summary:
         what = {key: getattr(RECORD, key)
-                for key in ("crashes", "goroutines", "frames", "rules", "lines", "missing")}
+                for key in ("crashes", "goroutines", "frames", "rules", "lines")}
+        what["missing"] = toolchains.MISSING
         Path(summary).write_text(json.dumps(what))
     if leftovers.finish():
         session.exitstatus = 1
@@ -91,8 +89,8 @@ def pytest_terminal_summary(terminalreporter):
         write(line)
     for line in leftovers.LEFT:
         write(line)
-    for name, why in RECORD.missing.items():
-        write(f"toolchain {name} is missing, {RECORD.skipped[name]} tests skipped: {why}")
+    for name, why in toolchains.MISSING.items():
+        write(f"toolchain {name} is missing, {toolchains.SKIPPED[name]} tests skipped: {why}")
 
 
 @pytest.fixture(scope="session")
@@ -102,16 +100,8 @@ def full(request):
 
 @pytest.fixture
 def toolchain(toolchain_name):
-    """A toolchain of tests/versions.txt. One that cannot be had is skipped and counted; where
-    CI=true it is a failure."""
-    try:
-        return toolchains.find(toolchain_name)
-    except toolchains.Missing as error:
-        RECORD.missing[toolchain_name] = str(error)
-        RECORD.skipped[toolchain_name] += 1
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"toolchain {toolchain_name}: {error}")
-        pytest.skip(f"toolchain {toolchain_name}: {error}")
+    """A toolchain of tests/versions.txt."""
+    return toolchains.need(toolchain_name)
 
 
 class Program:

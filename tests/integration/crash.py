@@ -7,6 +7,9 @@ import signal
 import subprocess
 from pathlib import Path
 
+import build
+import toolchains
+
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 
 
@@ -25,6 +28,14 @@ def kernel_writes_here():
     """Whether the kernel writes a core beside the program. A pipe or a folder of its own in
     core_pattern takes it elsewhere; then gcore, of gdb, must do."""
     return CORE_PATTERN.read_text().strip()[:1] not in ("|", "/", "")
+
+
+def of_own(folder, program, *arguments, **env):
+    """Build a Go program of samples/go with the toolchain that is on PATH, and let it crash in
+    FOLDER, which is made."""
+    result = run(build.build(toolchains.need("own"), program), arguments, folder, env)
+    assert result.core, result.stderr[-500:]
+    return result
 
 
 def run(binary, arguments=(), folder=".", env=None, timeout=120, writer=None):

@@ -1,9 +1,11 @@
 """Bad input: a clear message or a partial answer, the right exit status, no crash and no hang."""
 
 import os
+import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 
@@ -23,14 +25,7 @@ LIMIT = 25 if SLOW else 5  # seconds; the sanitizers make it several times slowe
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     """A Go program with every way to wait, and its core."""
-    try:
-        chain = toolchains.find("own")
-    except toolchains.Missing as why:
-        pytest.skip(str(why))
-    folder = tmp_path_factory.mktemp("sample")
-    result = crash.run(build.build(chain, "shapes"), (), folder / "run")
-    assert result.core, result.stderr[-500:]
-    return result
+    return crash.of_own(tmp_path_factory.mktemp("sample") / "run", "shapes")
 
 
 def ask(coreanalyze, *arguments, timeout=LIMIT):
@@ -104,7 +99,7 @@ def test_no_runtime(coreanalyze, tmp_path):
 
 def test_wrong_executable(coreanalyze, sample):
     """Refused by build id, both ids in the message; --force goes on."""
-    chain = toolchains.find("own")
+    chain = toolchains.need("own")
     other = build.build(chain, "all")
     text = refused(coreanalyze, sample.core, "--exe", other, says="build id")
     ids = [word for word in text.replace(",", " ").split() if len(word.strip("().;:")) >= 32]
@@ -112,6 +107,36 @@ def test_wrong_executable(coreanalyze, sample):
     assert ask(coreanalyze, sample.core, "--exe", other, "--force").returncode in (0, 1, 2)
     refused(coreanalyze, sample.core, "--exe", "/bin/true", says="build id")
     refused(coreanalyze, sample.core, "--exe", sample.core)
+
+
+def test_debug_information_in_a_circle(coreanalyze, tmp_path):
+    """Each entry that says where its next sibling is names itself."""
+    csamples.make()
+    binary, section, odd = (tmp_path / name for name in ("binary", "section", "odd"))
+    subprocess.run(["objcopy", "--decompress-debug-sections", csamples.OUT / "c" / "forgotten_sender",
+                    binary], check=True)
+    subprocess.run(["objcopy", "--dump-section", f".debug_info={section}", binary], check=True)
+    text = subprocess.run(["readelf", "--wide", "--debug-dump=info", binary], capture_output=True,
+                          text=True, check=True).stdout
+    info, unit, entry, circles = bytearray(section.read_bytes()), 0, 0, 0
+    for line in text.splitlines():
+        if found := re.search(r"Compilation Unit @ offset (?:0x)?([0-9a-f]+)", line):
+            unit = int(found[1], 16)
+        elif found := re.match(r" *<[0-9a-f]+><([0-9a-f]+)>", line):
+            entry = int(found[1], 16)
+        elif found := re.match(r" *<([0-9a-f]+)> +DW_AT_sibling +: .*<0x([0-9a-f]+)>", line):
+            at, next_one = int(found[1], 16), int(found[2], 16) - unit
+            if info[at:at + 4] == struct.pack("<I", next_one):  # DW_FORM_ref4
+                struct.pack_into("<I", info, at, entry - unit)
+                circles += 1
+    assert circles > 20
+    section.write_bytes(info)
+    subprocess.run(["objcopy", "--update-section", f".debug_info={section}", binary, odd], check=True)
+    died = csamples.die(binary, ["leak"], tmp_path / "run")
+    odd_file = csamples.ROOT / "tests" / "programs" / "odd" / "odd.yaml"
+    for words in (["tasks"], ["leaks"], ["task", "coro:2", "--locals"],
+                  ["describe", "--check", odd_file]):
+        ask(coreanalyze, *words, died.core, "--exe", odd)
 
 
 def test_full_disk(coreanalyze, sample):
@@ -184,10 +209,7 @@ def run_fuzzer(coreanalyze, record, name, core, binary, seeds, tmp_path):
 ])
 def test_random_bytes(coreanalyze, record, full, tmp_path, program, shape):
     """Random bytes over the runtime's structures, and pointers between them that lead elsewhere."""
-    try:
-        chain = toolchains.find("own")
-    except toolchains.Missing as why:
-        pytest.skip(str(why))
+    chain = toolchains.need("own")
     binary = build.build(chain, program, shape)
     core = crash.run(binary, (), tmp_path / "run").core
     seeds = 10000 if full else 30 if SLOW else 150
@@ -199,10 +221,7 @@ def test_damaged_files(coreanalyze, record, full, tmp_path, program):
     """Headers, sections, tables and debug information of the executable that lie, and the headers
     and notes of the core."""
     if program.startswith("go"):
-        try:
-            chain = toolchains.find("own")
-        except toolchains.Missing as why:
-            pytest.skip(str(why))
+        chain = toolchains.need("own")
         binary = build.build(chain, "shapes", program[3:] or "plain")
         core = crash.run(binary, (), tmp_path / "run").core
     elif csamples.available(program):
@@ -220,10 +239,7 @@ def test_damaged_files(coreanalyze, record, full, tmp_path, program):
 @pytest.mark.parametrize("version", ["own", "debian", "1.22.12"])
 def test_lies_about_the_heap(coreanalyze, record, full, tmp_path, version):
     """What describes the heap lies: nothing more is called leaked than without."""
-    try:
-        chain = toolchains.find(version)
-    except toolchains.Missing as why:
-        pytest.skip(str(why))
+    chain = toolchains.need(version)
     binary = futures.compiled(chain)
     for attempt in range(8):  # a core from the middle of a sweep may prove nothing to begin with
         core = crash.run(binary, ("7", "40"), tmp_path / f"run{attempt}").core

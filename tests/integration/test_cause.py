@@ -3,8 +3,6 @@ where it printed no text."""
 
 import re
 
-import pytest
-
 import crash
 import goforms
 import toolchains
@@ -37,8 +35,5 @@ def test_words_of_the_runtime(coreanalyze, toolchain, tmp_path):
 
 
 def test_a_program_that_was_killed_says_nothing(coreanalyze, crashed):
-    try:
-        core = crashed(toolchains.find("own"), "all", die="abort")
-    except toolchains.Missing as why:
-        pytest.skip(str(why))
+    core = crashed(toolchains.need("own"), "all", die="abort")
     assert said(coreanalyze, core.core, core.binary) == ""

@@ -20,7 +20,7 @@ ESCAPE = b"\033["
 
 
 def die(folder, program, *arguments):
-    toolchain = toolchains.find("own")
+    toolchain = toolchains.need("own")
     result = crash.run(build.build(toolchain, program), arguments, folder,
                        {"SAMPLE_DIE": "panic", "GODEBUG": ""})
     assert result.core is not None, result.stderr[-2000:]

@@ -36,10 +36,7 @@ pytestmark = pytest.mark.skipif(not instant.HERE, reason="needs ptrace on amd64"
 
 
 def toolchain_of(name):
-    try:
-        return toolchains.find(name)
-    except toolchains.Missing as why:
-        pytest.skip(str(why))
+    return toolchains.need(name)
 
 
 def compiled(toolchain, name, *what, **env):

@@ -32,10 +32,7 @@ def busy(request, full, tmp_path):
         pytest.skip("with --full")
     if cgo and not shutil.which("gcc"):
         pytest.skip("cgo needs gcc")
-    try:
-        toolchain = toolchains.find(name)
-    except toolchains.Missing as error:
-        pytest.skip(str(error))
+    toolchain = toolchains.need(name)
     binary = goforms.build(toolchain, "gobusy", tmp_path / "gobusy", *flags, cgo=cgo)
     process = subprocess.Popen([str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True)

@@ -48,10 +48,7 @@ def sizes(full):
 
 @pytest.fixture
 def live(sizes, tmp_path):
-    try:
-        own = toolchains.find("own")
-    except toolchains.Missing as error:
-        pytest.fail(str(error))
+    own = toolchains.need("own")
     binary = goforms.build(own, "golive", tmp_path / "golive", "-ldflags=-s -w")
     one = Live(binary, sizes[2])
     yield one

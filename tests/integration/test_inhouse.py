@@ -168,6 +168,24 @@ def test_same_ids(coreanalyze, crashes, tmp_path):
 
 # ---- mistakes ----------------------------------------------------------------------------------
 
+
+def changed(tmp_path, right, wrong):
+    """The odd runtime's description with a mistake in it, and the line where that is."""
+    text = described("odd").read_text()
+    assert right in text
+    path = tmp_path / "odd.yaml"
+    path.write_text(text.replace(right, wrong, 1))
+    return path, text[:text.index(right)].count("\n") + 1
+
+
+def refused(coreanalyze, crashes, tmp_path, right, wrong):
+    """The line of the mistake, and what was said."""
+    path, line = changed(tmp_path, right, wrong)
+    done = coreanalyze.run("describe", "--check", path, crashes("odd").core)
+    assert done.returncode == 2, done.stdout
+    return line, done.stderr.decode()
+
+
 MISTAKES = [
     # what is right, what is wrong, what the screen says of that line
     ("id: .id", "id: .ident", "it has run, argument, made, id, color"),
@@ -189,11 +207,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize("right,wrong,says", MISTAKES, ids=[x[1] for x in MISTAKES])
 def test_mistakes_are_named(coreanalyze, crashes, tmp_path, right, wrong, says):
-    text = described("odd").read_text()
-    assert right in text
-    path = tmp_path / "odd.yaml"
-    path.write_text(text.replace(right, wrong, 1))
-    line = text[:text.index(right)].count("\n") + 1
+    path, line = changed(tmp_path, right, wrong)
     document = coreanalyze.json("describe", "--check", path, crashes("odd").core)
     lines = [x for x in document["lines"] if not x["ok"]]
     told = [x for x in lines if says in f"{x['why']}; {x['found']}"]
@@ -215,13 +229,8 @@ REFUSED = [
 
 @pytest.mark.parametrize("right,wrong,says", REFUSED, ids=[x[1] for x in REFUSED])
 def test_what_cannot_be_read_is_explained(coreanalyze, crashes, tmp_path, right, wrong, says):
-    text = described("odd").read_text()
-    assert right in text
-    path = tmp_path / "odd.yaml"
-    path.write_text(text.replace(right, wrong, 1))
-    done = coreanalyze.run("describe", "--check", path, crashes("odd").core)
-    assert done.returncode == 2
-    assert says in done.stderr.decode(), done.stderr
+    _, said = refused(coreanalyze, crashes, tmp_path, right, wrong)
+    assert says in said, said
 
 
 RULES = "rules:\n"
@@ -244,13 +253,7 @@ MISPLACED = [
 
 @pytest.mark.parametrize("right,wrong,key", MISPLACED, ids=[x[1] for x in MISPLACED])
 def test_what_would_never_hold_is_refused(coreanalyze, crashes, tmp_path, right, wrong, key):
-    text = described("odd").read_text()
-    assert right in text
-    path = tmp_path / "odd.yaml"
-    path.write_text(text.replace(right, wrong.replace("odd_pools[0].live", '"odd_pools[0].live"'), 1))
-    at = text[:text.index(right)].count("\n") + 1
-    done = coreanalyze.run("describe", "--check", path, crashes("odd").core)
-    said = done.stderr.decode()
-    assert done.returncode == 2, done.stdout
+    wrong = wrong.replace("odd_pools[0].live", '"odd_pools[0].live"')
+    at, said = refused(coreanalyze, crashes, tmp_path, right, wrong)
     assert f'"{key}"' in said, said
     assert any(f"line {n}: " in said for n in (at - 1, at, at + 1)), said

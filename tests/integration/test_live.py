@@ -203,7 +203,7 @@ def test_32_bit(tmp_path):
 
 def test_without_build_id(tmp_path):
     """The kernel says which file a process runs: nothing else has to."""
-    goforms.build(toolchains.find("own"), "golive", tmp_path / "app", "-ldflags=-s -w -buildid=")
+    goforms.build(toolchains.need("own"), "golive", tmp_path / "app", "-ldflags=-s -w -buildid=")
     process = subprocess.Popen([tmp_path / "app", "10"], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
     try:
@@ -237,7 +237,7 @@ def container(root, program, *arguments):
     if os.geteuid() != 0:
         pytest.skip("only root can make a container")
     (root / "srv").mkdir(parents=True)
-    goforms.build(toolchains.find("own"), program, root / "srv" / "app", "-ldflags=-s -w")
+    goforms.build(toolchains.need("own"), program, root / "srv" / "app", "-ldflags=-s -w")
     process = subprocess.Popen(
         ["unshare", "-m", "-p", "-f", "--kill-child", "chroot", root, "/srv/app", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -13,11 +13,9 @@ import time
 
 import pytest
 
-import build
 import crash
 import doors
 import strictjson
-import toolchains
 
 SLOW = os.environ.get("CA_SANITIZED", "") != ""
 MODULE = doors.ROOT / "coreanalyze" / "python"
@@ -26,14 +24,7 @@ MODULE = doors.ROOT / "coreanalyze" / "python"
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     """A Go program with some thousand goroutines, and its core."""
-    try:
-        chain = toolchains.find("own")
-    except toolchains.Missing as why:
-        pytest.skip(str(why))
-    result = crash.run(build.build(chain, "many"), ("3000",), tmp_path_factory.mktemp("many") / "run",
-                       {"SAMPLE_DIE": "panic"})
-    assert result.core, result.stderr[-500:]
-    return result
+    return crash.of_own(tmp_path_factory.mktemp("many") / "run", "many", "3000", SAMPLE_DIE="panic")
 
 
 def normal_time(words):

@@ -22,13 +22,7 @@ LIMIT = 25 if SLOW else 5
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    try:
-        chain = toolchains.find("own")
-    except toolchains.Missing as why:
-        pytest.skip(str(why))
-    result = crash.run(build.build(chain, "all"), (), tmp_path_factory.mktemp("odd") / "run")
-    assert result.core, result.stderr[-500:]
-    return result
+    return crash.of_own(tmp_path_factory.mktemp("odd") / "run", "all")
 
 
 @pytest.fixture(scope="module")
@@ -211,10 +205,7 @@ def test_files_lie(ask, core, sample):
 def test_holes_of_a_sparse_core_are_not_read(coreanalyze, tmp_path):
     """64 GB that the program could write to and never touched, in a program with C code, all of
     whose memory may hold pointers."""
-    try:
-        chain = toolchains.find("own")
-    except toolchains.Missing as why:
-        pytest.skip(str(why))
+    chain = toolchains.need("own")
     binary = build.build(chain, "cgo")
     result = crash.run(binary, (), tmp_path / "run")
     core, path = elfcore.Core(result.core), tmp_path / "core"

@@ -19,10 +19,7 @@ PTRACE_SEIZE = 0x4206
 
 @pytest.fixture
 def own():
-    try:
-        return toolchains.find("own")
-    except toolchains.Missing as error:
-        pytest.fail(str(error))
+    return toolchains.need("own")
 
 
 @pytest.fixture

@@ -8,10 +8,7 @@ import toolchains
 
 @pytest.fixture
 def core(crashed):
-    try:
-        return crashed(toolchains.find("own"), "all")
-    except toolchains.Missing as why:
-        pytest.skip(str(why))
+    return crashed(toolchains.need("own"), "all")
 
 
 def leaked(coreanalyze, core, *options):

@@ -9,6 +9,7 @@ import pytest
 import build
 import crash
 import goforms
+import toolchains
 from test_truth import check
 
 COMMANDS = ("tasks", "leaks", "info")
@@ -109,12 +110,7 @@ def test_experiment(coreanalyze, record, toolchain, tmp_path):
 
 @pytest.fixture(scope="module")
 def own():
-    import toolchains
-
-    try:
-        return toolchains.find("own")
-    except toolchains.Missing as error:
-        pytest.fail(str(error))
+    return toolchains.need("own")
 
 
 def test_vendor_version(coreanalyze, record, own, tmp_path):

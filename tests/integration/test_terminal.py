@@ -47,6 +47,19 @@ def first_id(text):
     return re.search(r"^ *(\S+:\d+) +waiting", text, re.M)[1]
 
 
+def leave(one):
+    """Quit, and say that the program may be killed."""
+    one.enter("quit")
+    one.wait(r"\(y or n\)|\[Y/n\]")
+    one.type("y")
+    one.key("Enter")
+    for _ in range(200):
+        if one.ended():
+            return
+        terminal.time.sleep(0.05)
+    raise AssertionError("it does not end:\n" + one.screen())
+
+
 def test_gdb(sample, tmp_path):
     with gdb(tmp_path) as one:
         one.do(f"file {sample}")
@@ -107,19 +120,7 @@ def test_gdb(sample, tmp_path):
         assert "1,200 suspect" in one.do("leaks")
         assert " in work (" in one.do(f"leaks apply {task} bt")
         one.do(f"leaks select {task}")
-        one.enter("quit")
-        one.wait(r"\(y or n\)")
-        one.type("y")
-        one.key("Enter")
-        ended(one)
-
-
-def ended(one):
-    for _ in range(200):
-        if one.ended():
-            return
-        terminal.time.sleep(0.05)
-    raise AssertionError("it does not end:\n" + one.screen())
+        leave(one)
 
 
 def test_lldb(sample, tmp_path):
@@ -166,11 +167,7 @@ def test_lldb(sample, tmp_path):
         one.ready()
         assert "`work(" not in one.do("bt") and "1,200 suspect" in one.do("leaks")
         assert "`work(" in one.do(f"leaks apply {task} bt")
-        one.enter("quit")
-        one.wait(r"\[Y/n\]")
-        one.type("y")
-        one.key("Enter")
-        ended(one)
+        leave(one)
 
 
 @pytest.fixture(scope="module", params=["plain", "stripped"])
@@ -221,11 +218,7 @@ def test_gdb_go(go_sample, tmp_path):
         one.ready()
         assert "main.(*store).fetch" not in one.do("bt 3")
         assert re.search(r"50\d goroutines", one.do("leaks"))
-        one.enter("quit")
-        one.wait(r"\(y or n\)")
-        one.type("y")
-        one.key("Enter")
-        ended(one)
+        leave(one)
 
 
 def test_lldb_go(go_sample, tmp_path):
@@ -256,11 +249,7 @@ def test_lldb_go(go_sample, tmp_path):
         one.ready()
         assert f"task {task}" not in one.do("thread list")
         assert re.search(r"50\d goroutines", one.do("leaks"))
-        one.enter("quit")
-        one.wait(r"\[Y/n\]")
-        one.type("y")
-        one.key("Enter")
-        ended(one)
+        leave(one)
 
 
 @pytest.fixture(scope="module")

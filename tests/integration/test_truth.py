@@ -72,22 +72,15 @@ def test_shapes(coreanalyze, record, toolchain_name, toolchain, crashed, full, s
 
 def test_gcore(coreanalyze, record, crashed):
     """A core that gdb wrote."""
-    own = _own()
+    own = toolchains.need("own")
     check(coreanalyze, record, own, crashed(own, "shapes", writer="gcore"))
 
 
 def test_executable_is_found_from_the_core(coreanalyze, crashed):
-    crash_ = crashed(_own(), "all")
+    crash_ = crashed(toolchains.need("own"), "all")
     named = coreanalyze.json("tasks", crash_.core, "--exe", crash_.binary)
     found = coreanalyze.json("tasks", crash_.core)
     assert named["tasks"] == found["tasks"]
-
-
-def _own():
-    try:
-        return toolchains.find("own")
-    except toolchains.Missing as error:
-        pytest.fail(str(error))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -126,7 +119,7 @@ def test_minutes(coreanalyze, record, aged):
 
 
 def test_text_folds_a_deep_stack(coreanalyze, crashed):
-    crash_ = crashed(_own(), "shapes", die="overflow")
+    crash_ = crashed(toolchains.need("own"), "shapes", die="overflow")
     text = coreanalyze.run("task", "1", crash_.core, "--exe", crash_.binary).stdout.decode()
     lines = text.splitlines()
     assert len(lines) < 120
@@ -138,6 +131,6 @@ def test_leaks_behind_a_deep_stack(coreanalyze, crashed):
     """What was left out of the stack costs no proof of others."""
     found = []
     for die in ("panic", "overflow"):
-        crash_ = crashed(_own(), "all", die=die)
+        crash_ = crashed(toolchains.need("own"), "all", die=die)
         found.append(coreanalyze.json("leaks", crash_.core, "--exe", crash_.binary)["summary"])
     assert found[1]["leaked"] == found[0]["leaked"] > 50

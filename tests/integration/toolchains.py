@@ -7,11 +7,16 @@ import platform
 import shutil
 import stat
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 VERSIONS = Path(__file__).resolve().parent.parent / "versions.txt"
 DEBIAN = Path("/usr/lib/go-1.19/bin/go")
 ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+#: Those that tests needed and did not get: why, and how many tests that cost.
+MISSING, SKIPPED = {}, Counter()
 
 
 class Missing(Exception):
@@ -85,14 +90,30 @@ def find(name):
     return Toolchain(_fetch(name))
 
 
+def need(name):
+    """The toolchain of that name, for a test. One that cannot be had is skipped and counted; where
+    CI=true it is a failure."""
+    import pytest  # the benchmarks, which use this file too, need none
+
+    try:
+        return find(name)
+    except Missing as why:
+        MISSING[name] = str(why)
+        SKIPPED[name] += 1
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"toolchain {name}: {why}")
+        pytest.skip(f"toolchain {name}: {why}")
+
+
 def newest():
-    """The newest of the everyday ones that can be had here. Raises Missing where there is none."""
-    for name in reversed(wanted(False)):
+    """The newest of the everyday ones that can be had here, for a test."""
+    names = list(reversed(wanted(False)))
+    for name in names[:-1]:
         try:
             return find(name)
-        except Missing as why:
-            last = why
-    raise last
+        except Missing:
+            pass
+    return need(names[-1])
 
 
 def _local():
