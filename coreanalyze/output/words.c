@@ -291,6 +291,14 @@ void ca_words_runtime(struct ca_buf *buf, const struct ca_runtime_info *runtime)
     ca_words_clean(buf, version);
 }
 
+/* Who copies a running process into a core writes down the signal that it stood still by; nothing
+ * dies of these. */
+static bool is_a_stop(const char *signal)
+{
+    return !strcmp(signal, "SIGSTOP") || !strcmp(signal, "SIGTSTP") || !strcmp(signal, "SIGTTIN") ||
+           !strcmp(signal, "SIGTTOU") || !strcmp(signal, "SIGCONT");
+}
+
 void ca_words_headline(struct ca_buf *buf, const struct ca_session *session)
 {
     struct ca_target_info target;
@@ -298,6 +306,7 @@ void ca_words_headline(struct ca_buf *buf, const struct ca_session *session)
     ca_session_target(session, &target);
     const char *name = target.executable ? target.executable : target.path;
     const char *slash = name ? strrchr(name, '/') : NULL;
+    bool died = target.signal && !is_a_stop(target.signal);
     ca_words_clean(buf, slash ? slash + 1 : name ? name : "a program");
     for (size_t i = 0; ca_session_runtime(session, i, &runtime); i++) {
         ca_buf_puts(buf, ", ");
@@ -305,15 +314,15 @@ void ca_words_headline(struct ca_buf *buf, const struct ca_session *session)
     }
     ca_buf_printf(buf, "%s, linux/%s", target.stripped ? ", stripped" : "",
                   target.arch ? target.arch : "?");
-    if (target.signal)
+    if (died)
         ca_buf_printf(buf, "; died of %s", target.signal);
     else if (target.pid != CA_UNKNOWN)
         ca_buf_printf(buf, "; process %" PRId64, target.pid);
     if (target.uptime_ns != CA_UNKNOWN && target.uptime_ns > 0) {
-        ca_buf_puts(buf, target.signal ? " after " : ", running for ");
+        ca_buf_puts(buf, died ? " after " : ", running for ");
         ca_words_age(buf, target.uptime_ns);
     }
-    if (target.cause && target.signal) {
+    if (target.cause && died) {
         ca_buf_puts(buf, ": ");
         ca_words_clean(buf, target.cause);
     }

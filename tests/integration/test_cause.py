@@ -3,7 +3,11 @@ where it printed no text."""
 
 import re
 
+import pytest
+
 import crash
+import csamples
+import doors
 import goforms
 import toolchains
 
@@ -37,3 +41,17 @@ def test_words_of_the_runtime(coreanalyze, toolchain, tmp_path):
 def test_a_program_that_was_killed_says_nothing(coreanalyze, crashed):
     core = crashed(toolchains.need("own"), "all", die="abort")
     assert said(coreanalyze, core.core, core.binary) == ""
+
+
+def test_a_copy_of_a_running_process_has_not_died(coreanalyze, tmp_path):
+    """gcore notes the signal by which the process stood still."""
+    if not doors.GDB:
+        pytest.skip("gdb is not installed")
+    csamples.make()
+    core = tmp_path / "core"
+    with csamples.waiting(csamples.OUT / "c" / "forgotten_sender", ["leak"]) as (process, _):
+        doors.run([doors.GDB, "-nx", "-batch", "-ex", f"attach {process.pid}", "-ex",
+                   f"gcore {core}"])
+    assert coreanalyze.json("info", core)["target"]["signal"] == "SIGSTOP"
+    words = coreanalyze.run("info", core).stdout.decode()
+    assert f"; process {process.pid}" in words.splitlines()[0] and "died of" not in words
