@@ -137,6 +137,15 @@ static bool waits_for_stuck(const struct ca_tasks *tasks, uint32_t task, struct 
     return !error && wait->counter > 0 && (int64_t)stuck >= wait->counter;
 }
 
+/* Is who holds the lock stuck in something else? The stack of the holder shows the unlock that is
+ * to come, else it would not be known. */
+static bool holder_is_stuck(const struct ca_tasks *tasks, uint32_t task)
+{
+    uint32_t owner = ca_circle_owner(tasks, task);
+    return owner != CA_NONE && owner < tasks->list.len &&
+           tasks->list.data[owner].verdict == CA_VERDICT_LEAKED;
+}
+
 static struct guess guess(const struct ca_group *group, const struct ca_tasks *tasks,
                           const struct ca_groups *groups, uint32_t shape)
 {
@@ -146,8 +155,7 @@ static struct guess guess(const struct ca_group *group, const struct ca_tasks *t
     if (group->rule == CA_RULE_DEEP_DEFERS)
         return (struct guess){DEFERS_IN_A_LOOP, "likely"};
     if (group->proof == CA_PROOF_DEADLOCK)
-        return ca_circle_owner(tasks, task) == task ? (struct guess){DEADLOCK_SELF, "certain"}
-                                                    : (struct guess){DEADLOCK_CYCLE, "certain"};
+        return guess_lock(tasks, task);
     if (group->verdict != CA_VERDICT_LEAKED || !wait)
         return (struct guess){NO_PATTERN, NULL};
     switch (wait->kind) {
@@ -173,11 +181,16 @@ void ca_pattern_find(struct ca_group *group, const struct ca_tasks *tasks,
         shape =
             prover->heap->ops->shape(prover->heap, (uint32_t)groups->members.data[group->first]);
     struct guess found = guess(group, tasks, groups, shape);
-    if (found.pattern == WAITGROUP_SHORT &&
-        waits_for_stuck(tasks, (uint32_t)groups->members.data[group->first], prover)) {
+    uint32_t task = (uint32_t)groups->members.data[group->first];
+    if (found.pattern == WAITGROUP_SHORT && waits_for_stuck(tasks, task, prover)) {
         group->advice =
             "first mend what the others that hold the wait group are stuck in: they would "
             "have called Done";
+        return;
+    }
+    if (found.pattern == LOCK_NEVER_RELEASED && holder_is_stuck(tasks, task)) {
+        group->advice =
+            "first mend what the holder of the lock is stuck in: it would have unlocked";
         return;
     }
     if (found.pattern == NO_PATTERN)

@@ -44,6 +44,10 @@ def test_chain(coreanalyze, toolchain, tmp_path):
     groups = coreanalyze.json("leaks", core, "--exe", binary)["groups"]
     gather = next(one for one in groups if one["site"]["function"] == "main.gather")
     assert gather["pattern"] is None and "are stuck in" in gather["advice"]
+    # A lock whose holder is stuck: so it is there.
+    enter = next(one for one in groups if one["site"]["function"] == "main.enter")
+    assert enter["count"] == 2 and enter["waiting_for"]["owner"] == ids["main.guard"][0]
+    assert enter["pattern"] is None and "stuck in" in enter["advice"]
     # Each is told of its own channel.
     addresses = {evidence(role)["waits"][0]["address"] for role in ("orphan", "deep", "keeper")}
     assert len(addresses) == 3

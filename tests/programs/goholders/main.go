@@ -5,6 +5,8 @@
 //	deep     waits on a channel that far reaches through two objects
 //	far      waits on a channel that nobody else has
 //	gather   waits for a wait group, whose two members are stuck on channels that nobody else has
+//	guard    holds a lock, and waits on a channel that nobody else has
+//	enter    two of them wait for that lock
 //	worker   three of them wait on one channel, which nobody else has; main started them
 package main
 
@@ -71,6 +73,30 @@ func gather() {
 }
 
 //go:noinline
+func guard(mu *sync.Mutex, locked, c chan int) {
+	mu.Lock()
+	defer mu.Unlock()
+	close(locked)
+	<-c
+}
+
+//go:noinline
+func enter(mu *sync.Mutex) {
+	mu.Lock()
+	mu.Unlock()
+}
+
+//go:noinline
+func gate() {
+	mu, locked := new(sync.Mutex), make(chan int)
+	go guard(mu, locked, make(chan int))
+	<-locked
+	for i := 0; i < 2; i++ {
+		go enter(mu)
+	}
+}
+
+//go:noinline
 func pool() {
 	c := make(chan int)
 	for i := 0; i < 3; i++ {
@@ -81,6 +107,7 @@ func pool() {
 func main() {
 	go starter()
 	go gather()
+	gate()
 	pool()
 	time.Sleep(200 * time.Millisecond)
 	syscall.Kill(os.Getpid(), syscall.SIGABRT)
