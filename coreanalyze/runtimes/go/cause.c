@@ -5,6 +5,8 @@
 #include "base/buf.h"
 #include "runtimes/go/views.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -13,7 +15,6 @@ enum {
     FRAME_MAX = 4096,
     STACK_MAX = 1 << 20,
     WORDS_MAX = 1 << 20,
-    KIND_MASK = 31,
 };
 
 struct cause {
@@ -23,8 +24,9 @@ struct cause {
     size_t words;     /* looked at, of all stacks */
 };
 
-/* Its first line. */
-static void say(struct cause *cause, const char *what, uint64_t address, uint64_t size)
+/* Its first line, with before and after around it. */
+static void say(struct cause *cause, const char *before, uint64_t address, uint64_t size,
+                const char *after)
 {
     char text[TEXT_MAX];
     size_t shown = size < sizeof(text) ? (size_t)size : sizeof(text);
@@ -33,27 +35,59 @@ static void say(struct cause *cause, const char *what, uint64_t address, uint64_
     const char *end = memchr(text, '\n', shown);
     if (end)
         shown = (size_t)(end - text);
-    cause->text = ca_strings_printf(&cause->tasks->strings, "%s: %.*s%s", what, (int)shown, text,
-                                    !end && shown < size ? "..." : "");
+    cause->text = ca_strings_printf(&cause->tasks->strings, "%s%.*s%s", before, (int)shown, text,
+                                    end            ? ""
+                                    : shown < size ? "..."
+                                                   : after);
 }
 
-/* Before it dies the runtime has put the text of errors and Stringers in their place. */
+/* A bool or an integer, in text; false: it is none, or not there. */
+static bool plain_value(struct ca_target *target, const struct ca_go_view_type *type, uint64_t size,
+                        uint64_t address, char text[CA_GO_NUMBER_TEXT])
+{
+    uint8_t byte;
+    if (type->kind != CA_GO_KIND_BOOL)
+        return ca_go_view_number(target, type->kind, size, address, text);
+    if (!ca_target_read(target, address, &byte, 1))
+        return false;
+    snprintf(text, CA_GO_NUMBER_TEXT, "%s", byte ? "true" : "false");
+    return true;
+}
+
+/* As runtime/error.go printpanicval does it. Before it dies the runtime has put the text of errors
+ * and Stringers in their place. Fractions are left out: versions print them differently. */
+static void say_value(struct cause *cause, uint64_t type_at, uint64_t data)
+{
+    struct ca_go *go = cause->go;
+    struct ca_go_heap types = {.go = go, .target = go->target}; /* descriptors need no more of it */
+    struct ca_strings *strings = &cause->tasks->strings;
+    struct ca_go_view_type type;
+    char plain[CA_GO_NUMBER_TEXT];
+    uint64_t text[2];
+    if (!ca_go_descriptor(&types, type_at, &type))
+        return;
+    const char *name = ca_go_descriptor_name(&types, strings, type_at);
+    const char *named = name && strchr(name, '.') ? name : NULL;
+    if (type.kind == CA_GO_KIND_STRING) {
+        const char *before = named ? ca_strings_printf(strings, "panic: %s(\"", named) : "panic: ";
+        if (before && ca_target_read(go->target, data, text, 16))
+            say(cause, before, text[0], text[1], named ? "\")" : "");
+    } else if (plain_value(go->target, &type, ca_go_descriptor_size(&types, type_at), data,
+                           plain)) {
+        cause->text = named ? ca_strings_printf(strings, "panic: %s(%s)", named, plain)
+                            : ca_strings_printf(strings, "panic: %s", plain);
+    } else if (name && type.kind >= CA_GO_KIND_ARRAY) {
+        cause->text = ca_strings_printf(strings, "panic: (%s) 0x%" PRIx64, name, data);
+    }
+}
+
 static void say_panic(struct cause *cause, uint64_t g)
 {
     struct ca_go *go = cause->go;
-    uint64_t panic, eface[2], value[2] = {0}, size;
-    char number[CA_GO_NUMBER_TEXT];
-    uint8_t kind;
-    if (!ca_go_read_u64(go, g, GO_G_PANIC, &panic) || !panic ||
-        !ca_target_read(go->target, panic + (uint64_t)go->layout.at[GO_PANIC_ARG], eface, 16) ||
-        !eface[0] || !ca_go_read_u64(go, eface[0], GO_TYPE_SIZE, &size) ||
-        !ca_target_read(go->target, eface[0] + (uint64_t)go->layout.at[GO_TYPE_KIND], &kind, 1))
-        return;
-    kind &= KIND_MASK;
-    if (kind == CA_GO_KIND_STRING && ca_target_read(go->target, eface[1], value, 16))
-        say(cause, "panic", value[0], value[1]);
-    else if (ca_go_view_number(go->target, (enum ca_go_kind)kind, size, eface[1], number))
-        cause->text = ca_strings_printf(&cause->tasks->strings, "panic: %s", number);
+    uint64_t panic, eface[2];
+    if (ca_go_read_u64(go, g, GO_G_PANIC, &panic) && panic &&
+        ca_target_read(go->target, panic + (uint64_t)go->layout.at[GO_PANIC_ARG], eface, 16))
+        say_value(cause, eface[0], eface[1]);
 }
 
 /* A constant of the program, all of it text? */
@@ -93,7 +127,7 @@ static void say_throw(struct cause *cause, uint64_t low, uint64_t high)
             continue;
         for (int i = 1; i <= 2 && !cause->text; i++)
             if (is_text(go, words[i], words[i + 1]))
-                say(cause, "fatal error", words[i], words[i + 1]);
+                say(cause, "fatal error: ", words[i], words[i + 1], "");
     }
 }
 

@@ -9,6 +9,9 @@ import (
 )
 
 type point struct{ a, b int }
+type name string
+type small int8
+type yes bool
 
 func deep(n int) int {
 	var room [100]int
@@ -33,6 +36,18 @@ func main() {
 		panic("the first")
 	case "struct":
 		panic(point{1, 2})
+	case "pointer":
+		panic(&point{3, 4})
+	case "slice":
+		panic([]int{1})
+	case "name":
+		panic(name("of a type with a name"))
+	case "small":
+		panic(small(-5))
+	case "yes":
+		panic(yes(true))
+	case "false":
+		panic(false)
 	case "unlock":
 		var mu sync.Mutex
 		mu.Unlock()
