@@ -10,39 +10,42 @@ import subprocess
 import time
 from pathlib import Path
 
+import build
 import crash
 import toolchains
 
 HERE = Path(__file__).resolve().parent
 KEPT = HERE.parent.parent / "build" / "proof"
 DELAY = 1.0  # seconds until what can act does
+DEBUG = ("asyncpreemptoff=1", "", "", "clobberfree=1", "", "gcstoptheworld=1")
+SHAPES = ("plain", "stripped", "plain", "stripped", "noopt", "cgo-stripped", "pie", "pie-stripped")
 _made = set()
 
 
-def compiled(toolchain, name="fates", stripped=False, **env):
-    """Builds tests/integration/NAME with TOOLCHAIN."""
-    binary = KEPT / f"{toolchain}-{name}{'-stripped' * stripped}"
+def compiled(toolchain, name="fates", shape="plain", **env):
+    """Builds tests/integration/NAME with TOOLCHAIN, in a shape of build.py."""
+    binary = KEPT / f"{toolchain}-{name}{'' if shape == 'plain' else '-' + shape}"
     if binary in _made:
         return binary
     KEPT.mkdir(parents=True, exist_ok=True)
-    flags = ["-ldflags=-s -w"] * stripped
     subprocess.run(
-        [str(toolchain.go), "build", *flags, "-o", str(binary), "."], cwd=HERE / name, check=True,
-        env=dict(toolchain.environment(), CGO_ENABLED="0", **env),
+        [str(toolchain.go), "build", *build.SHAPES[shape], "-o", str(binary), "."], check=True,
+        cwd=HERE / name,
+        env=dict(toolchain.environment(), CGO_ENABLED=str(int(shape.startswith("cgo"))), **env),
     )
     _made.add(binary)
     return binary
 
 
 def chosen(toolchain, seed):
-    """The program and its environment: stripped or not, GODEBUG, how many processors, how often the
-    garbage collector runs, all by the seed."""
-    debug = "asyncpreemptoff=1" if seed % 3 == 0 else ""
+    """The program and its environment: its shape, GODEBUG, how many processors, how often the garbage
+    collector runs, all by the seed."""
+    debug = DEBUG[seed % len(DEBUG)]
     if 23 <= toolchain.minor <= 26:  # otherwise go.mod's version decides
         debug += f",asynctimerchan={int(seed % 3 == 1)}"
     environ = dict(os.environ, GODEBUG=debug, GOMAXPROCS=str([1, 2, 3, 4, 8][seed // 4 % 5]),
                    GOGC=["100", "10", "5", "1"][seed // 2 % 4])
-    return compiled(toolchain, stripped=seed % 2 == 1), environ
+    return compiled(toolchain, shape=SHAPES[seed % len(SHAPES)]), environ
 
 
 class Outcome:
@@ -79,11 +82,11 @@ def answer(command, *arguments):
     return json.loads(done.stdout)
 
 
-def live(command, toolchain, seed, count=40, folder=None):
+def live(command, toolchain, seed, count=40, folder=None, delay=DELAY):
     """Looks at the running program, then lets it run on."""
     binary, environ = chosen(toolchain, seed)
     process = subprocess.Popen(
-        [str(binary), str(seed), str(count), f"{DELAY}s"], stdin=subprocess.DEVNULL, cwd=folder,
+        [str(binary), str(seed), str(count), f"{delay}s"], stdin=subprocess.DEVNULL, cwd=folder,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ,
     )
     try:
@@ -95,7 +98,12 @@ def live(command, toolchain, seed, count=40, folder=None):
             if not more:
                 raise RuntimeError(f"seed {seed}: {process.stderr.read()[-3000:]}")
             text += more
-        document = answer(command, "-p", process.pid)
+        try:
+            document = answer(command, "-p", process.pid)
+        except RuntimeError:
+            if process.poll() is None or delay > 60:
+                raise
+            return live(command, toolchain, seed, count, folder, delay * 4)  # a busy machine
         out, err = process.communicate(timeout=120)
     finally:
         process.kill()
@@ -185,14 +193,14 @@ def churn(command, toolchain, seed, seconds, folder):
         while time.monotonic() < end:
             time.sleep(chance.random() * 0.02)
             stops = chance.random() < 0.5
-            if stops:
-                _stop(process)
             try:
+                if stops:
+                    _stop(process)
                 looks.append(Look(answer(command, "-p", process.pid), output.stat().st_size))
-            except RuntimeError:
+            except (RuntimeError, ChildProcessError):
                 if process.poll() is None:
                     raise
-                break
+                break  # a busy machine was late
             process.send_signal(signal.SIGCONT)
         process.wait(120)
     finally:

@@ -27,6 +27,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"runtime/trace"
 	"strconv"
 	"sync"
 	"time"
@@ -181,6 +182,44 @@ func wipe(n int) int {
 	return a[n%len(a)]
 }
 
+// disturbances have the runtime do what it does not do every day.
+var disturbances = []func(r *rand.Rand){
+	func(*rand.Rand) { runtime.GC() },
+	func(*rand.Rand) { runtime.GC() },
+	func(*rand.Rand) {
+		if p := pprof.Lookup("goroutineleak"); p != nil && asks {
+			p.WriteTo(io.Discard, 0) // Go's own detector has a collection of its own
+		}
+	},
+	func(*rand.Rand) { pprof.Lookup("goroutine").WriteTo(io.Discard, 0) },
+	func(*rand.Rand) { runtime.Stack(make([]byte, 1<<20), true) },
+	func(*rand.Rand) { runtime.ReadMemStats(new(runtime.MemStats)) },
+	func(*rand.Rand) { debug.FreeOSMemory() },
+	func(r *rand.Rand) { runtime.GOMAXPROCS(1 + r.Intn(4)) }, // timers go from one to another
+	func(*rand.Rand) {
+		if pprof.StartCPUProfile(io.Discard) == nil { // signals all the time
+			time.AfterFunc(later(), pprof.StopCPUProfile)
+		}
+	},
+	func(*rand.Rand) {
+		if trace.Start(io.Discard) == nil {
+			time.AfterFunc(later(), trace.Stop)
+		}
+	},
+	func(*rand.Rand) {
+		if asks { // Go 1.27 cannot dump what its detector has marked
+			return
+		}
+		if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+			debug.WriteHeapDump(null.Fd())
+			null.Close()
+		}
+	},
+	func(r *rand.Rand) { // threads that end
+		go func() { runtime.LockOSThread(); wipe(1) }()
+	},
+}
+
 // churn makes goroutines and has the collector run while others end.
 func churn(r *rand.Rand, most int) {
 	for !isLater() {
@@ -189,11 +228,7 @@ func churn(r *rand.Rand, most int) {
 		}
 		switch r.Intn(16) {
 		case 0, 1:
-			if p := pprof.Lookup("goroutineleak"); p != nil && asks && r.Intn(2) == 0 {
-				p.WriteTo(io.Discard, 0) // has a collection of its own
-			} else {
-				runtime.GC()
-			}
+			disturbances[r.Intn(len(disturbances))](r)
 		case 2, 3:
 			time.Sleep(time.Duration(r.Intn(1e6)))
 		case 4:
