@@ -192,6 +192,14 @@ def ends(binary, name):
             if len(words) == 4 and re.fullmatch(name, words[3])]
 
 
+def gohands(toolchain, folder):
+    binary = folder / "gohands"
+    subprocess.run([str(toolchain.go), "build", "-o", str(binary), "."], check=True,
+                   cwd=ROOT / "tests" / "programs" / "gohands",
+                   env=dict(toolchain.environment(), CGO_ENABLED="0"))
+    return binary
+
+
 @pytest.mark.parametrize("way", list(HANDS))
 def test_in_hands(coreanalyze, toolchain, way, tmp_path, full):
     """Who waits is not lost while the only pointer to what it waits for passes through the runtime,
@@ -200,10 +208,7 @@ def test_in_hands(coreanalyze, toolchain, way, tmp_path, full):
     arguments in registers on their way through reflect."""
     if not SINCE.get(way, 0) <= toolchain.minor <= UNTIL.get(way, 99):
         pytest.skip("there is none")
-    binary = tmp_path / "gohands"
-    subprocess.run([str(toolchain.go), "build", "-o", str(binary), "."], check=True,
-                   cwd=ROOT / "tests" / "programs" / "gohands",
-                   env=dict(toolchain.environment(), CGO_ENABLED="0"))
+    binary = gohands(toolchain, tmp_path)
     where, stops = (ends if way == "copying" else instant.places)(binary, HANDS[way]), 0
     started = Started(tmp_path / "run", binary, way, GOMAXPROCS="1")
     with started as program:
@@ -219,32 +224,42 @@ def test_in_hands(coreanalyze, toolchain, way, tmp_path, full):
     assert stops
 
 
+def seconds(binary, name):
+    """The addresses of the second instruction of functions whose names match."""
+    result = []
+    for start in instant.places(binary, name):
+        text = subprocess.run(["objdump", "-d", f"--start-address={start}",
+                               f"--stop-address={start + 32}", str(binary)],
+                              capture_output=True, text=True, check=True).stdout
+        result.append(int(re.findall(r"^ +([0-9a-f]+):", text, re.M)[1], 16))
+    return result
+
+
 # Where, and how often to pass by there between two looks.
 BETWEEN = {
-    "spans": (r"runtime\.\(\*mheap\)\.setSpans", 1),
-    "weak": (r"runtime\.\(\*sweepLocked\)\.sweep", 10),
+    "spans": (instant.places, r"runtime\.\(\*mheap\)\.setSpans", 1),
+    "dirty": (seconds, r"runtime\.memclrNoHeapPointers", 3),
+    "weak": (instant.places, r"runtime\.\(\*sweepLocked\)\.sweep", 7),
 }
 
 
 @pytest.mark.parametrize("way", list(BETWEEN))
 def test_between(coreanalyze, toolchain, way, tmp_path, full):
     """What the runtime is about to write down is no damage: the limit of a new span (to 1.22), which
-    pages it has, that the object of a weak pointer is dead when its parts are freed already."""
+    pages it has, that nothing is in memory of which an object is being made, that the object of a
+    weak pointer is dead when its parts are freed already."""
     if way == "weak" and toolchain.minor < 24:
         pytest.skip("there is none")
-    binary = tmp_path / "gohands"
-    subprocess.run([str(toolchain.go), "build", "-o", str(binary), "."], check=True,
-                   cwd=ROOT / "tests" / "programs" / "gohands",
-                   env=dict(toolchain.environment(), CGO_ENABLED="0"))
-    name, step = BETWEEN[way]
-    where, looks = places(binary, name), 0
+    binary = gohands(toolchain, tmp_path)
+    find, name, step = BETWEEN[way]
+    where, looks = find(binary, name), 0
     with Started(tmp_path / "run", binary, way, GOMAXPROCS="1") as program:
-        assert program.run_to(places(binary, rf"main\.{way}"))
+        assert program.run_to(instant.places(binary, rf"main\.{way}"))
         while looks < (120 if full else 30) and all(program.run_to(where) for _ in range(step)):
             document = coreanalyze.json("tasks", "-p", program.pid)
             assert document["gaps"] == [], f"look {looks}"
             looks += 1
-    assert looks > 20
+    assert looks > 10
 
 
 # ---- Go's own detector -------------------------------------------------------------------------

@@ -72,6 +72,7 @@ struct ca_go_plan {
     CA_VEC(struct ca_go_plan_range) ranges;
     CA_VEC(struct ca_go_plan_object) objects; /* by offset */
     CA_VEC(struct ca_go_plan_call) calls;
+    uint32_t inner; /* frames of the runtime itself in which a running goroutine is */
     bool made;
     bool whole; /* maps cannot be read: every word of the stack */
 };

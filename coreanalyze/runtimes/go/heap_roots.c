@@ -79,6 +79,11 @@ static void global_section(struct ca_go_heap *heap, const struct ca_root_sink *s
     }
     /* runtime/symtab.go: the mask was made of the section's size. */
     uint64_t count = (uint32_t)vector[0];
+    if (count == 0 && vector[1] == 0) {
+        ca_go_heap_break(heap, "globals", mask_at,
+                         "which of them are pointers is not known: the program is only starting");
+        return;
+    }
     if (count != (end - start) / 8) {
         ca_go_heap_break(heap, "globals", mask_at, "which of them are pointers makes no sense");
         return;

@@ -176,7 +176,7 @@ static void drain_objects(struct scan *scan)
             put_range(scan, start, start + object->size, object->frame);
         for (uint32_t i = 0; object->mask && i < object->words; i++)
             if (object->mask[i / 8] >> (i % 8) & 1)
-                put_at(scan, start + i * 8, object->frame, true);
+                put_at(scan, start + i * 8, object->frame, object->frame >= scan->plan->inner);
     }
 }
 
@@ -206,7 +206,7 @@ static void scan_plan(struct scan *scan)
     const struct ca_go_plan *plan = scan->plan;
     for (size_t i = 0; i < plan->words.len; i++)
         put_at(scan, scan->base + (uint64_t)plan->words.data[i].offset, plan->words.data[i].frame,
-               true);
+               plan->words.data[i].frame >= plan->inner);
     for (size_t i = 0; i < plan->ranges.len; i++) {
         uint64_t start = scan->base + (uint64_t)plan->ranges.data[i].offset;
         put_range(scan, start, start + plan->ranges.data[i].size, plan->ranges.data[i].frame);

@@ -294,6 +294,13 @@ static bool calls_by_reflect(const struct ca_go_func *func)
     return !strncmp(name, "runtime.call", 12) && name[12] >= '0' && name[12] <= '9';
 }
 
+/* The runtime makes objects, and where it cannot be interrupted it may have one in its hands in
+ * which something older is still written: what it points at need not be there any more. */
+static bool is_inner(const struct planner *planner, const struct frame *frame)
+{
+    return planner->moves && !strncmp(ca_go_func_name(&frame->func), "runtime.", 8);
+}
+
 /* The frames between two of those that were kept: every word. */
 static bool add_left_out(struct planner *planner, const struct frame *frame,
                          const struct ca_raw_frame *inner)
@@ -314,14 +321,17 @@ static bool make_plan(struct planner *planner, const struct ca_stack *stack, uin
         struct frame frame;
         uint64_t sp = planner->base + frames[i].sp;
         bool ok;
-        if (sp < low || sp >= high)
+        if (sp < low || sp >= high) {
+            planner->plan->inner += planner->moves && planner->plan->inner == i;
             continue;
+        }
         if (!fill_frame(planner->heap, &frames[i], sp, &frame)) {
             planner->plan->whole = true;
             break;
         }
         frame.number = i;
         frame.panicked = panicked;
+        planner->plan->inner += planner->plan->inner == i && is_inner(planner, &frame);
         if (stack->missing > CA_STACK_CUT && i == stack->missing &&
             !add_left_out(planner, &frame, &frames[i - 1]))
             return false;

@@ -12,6 +12,7 @@
 // or does what the runtime's books are not in order of, for a moment:
 //
 //	gohands spans      makes spans anew from records of old ones
+//	gohands dirty      allocates where dead objects were
 //	gohands weak       has weak pointers to what dies together with what it points to
 //
 // Prints "ready ID" before that happens, and "over" once the goroutine with that number has ended.
@@ -40,6 +41,7 @@ var ways = map[string]func(c chan int){
 	"reflecting": reflecting,
 
 	"spans": refill,
+	"dirty": reuse,
 }
 
 //go:noinline
@@ -120,6 +122,32 @@ func refill(c chan int) {
 	runtime.GC()
 	runtime.GC()
 	spans()
+	close(c)
+}
+
+type family [5000]*[3]*int
+
+var families [100]*family
+
+//go:noinline
+func dirty() {
+	for i := range families {
+		family, child := new(family), new([3]*int)
+		for j := range family {
+			family[j] = child
+		}
+		families[i] = family
+	}
+}
+
+//go:noinline
+func reuse(c chan int) {
+	for i := 0; i < 8; i++ {
+		dirty()
+		families = [100]*family{}
+		runtime.GC()
+		runtime.GC()
+	}
 	close(c)
 }
 
