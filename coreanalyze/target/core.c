@@ -20,6 +20,7 @@ struct core {
     uint64_t wanted;               /* how large the file would be if nothing were cut */
     uint64_t noted;                /* bytes of notes that were read */
     uint64_t data_start, data_end; /* where the file was last seen to have no hole */
+    bool blank;                    /* the segment that was read last */
 };
 
 static void destroy(struct ca_target *target)
@@ -199,6 +200,25 @@ static uint64_t bytes_there(struct core *core, const Elf64_Phdr *phdr)
     return phdr->p_filesz < room ? phdr->p_filesz : room;
 }
 
+static bool is_plain(const Elf64_Phdr *phdr)
+{
+    return phdr->p_type == PT_LOAD && phdr->p_flags == (PF_R | PF_W);
+}
+
+/* Private memory that nobody ever wrote to is left out by the kernel (fs/coredump.c:
+ * vma_dump_size). Bytes that somebody else left out are a gap in the file; and where such memory is
+ * not wanted at all, what lies right before it is not there either. */
+static bool is_blank(const struct core *core, uint64_t i, const Elf64_Phdr *phdr)
+{
+    if (!is_plain(phdr) || phdr->p_filesz || i == 0 || i + 1 >= core->phdr_count)
+        return false;
+    Elf64_Phdr before = phdr_at(core, i - 1), after = phdr_at(core, i + 1);
+    return is_plain(&before) && before.p_vaddr + before.p_memsz == phdr->p_vaddr &&
+           before.p_offset + before.p_filesz == phdr->p_offset &&
+           (before.p_filesz == before.p_memsz || core->blank) && after.p_type == PT_LOAD &&
+           after.p_offset == phdr->p_offset;
+}
+
 static struct ca_error *add_load(struct ca_target *target, struct core *core,
                                  const Elf64_Phdr *phdr, struct ca_gaps *gaps)
 {
@@ -216,7 +236,8 @@ static struct ca_error *add_load(struct ca_target *target, struct core *core,
     if (span && !ca_vec_push(&target->mappings,
                              (struct ca_mapping){.start = phdr->p_vaddr,
                                                  .end = phdr->p_vaddr + span,
-                                                 .flags = phdr->p_flags & (PF_R | PF_W | PF_X)}))
+                                                 .flags = phdr->p_flags & (PF_R | PF_W | PF_X),
+                                                 .blank = core->blank}))
         return &ca_error_nomem;
     return NULL;
 }
@@ -242,6 +263,7 @@ static struct ca_error *read_headers(struct ca_target *target, struct core *core
     for (uint64_t i = 0; i < core->phdr_count; i++) {
         Elf64_Phdr phdr = phdr_at(core, i);
         struct ca_error *error = NULL;
+        core->blank = is_blank(core, i, &phdr);
         if (phdr.p_type == PT_LOAD)
             error = add_load(target, core, &phdr, gaps);
         else if (phdr.p_type == PT_NOTE)

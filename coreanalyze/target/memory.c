@@ -173,6 +173,30 @@ const struct ca_mapping *ca_target_mapping(const struct ca_target *target, uint6
     return NULL;
 }
 
+bool ca_target_read_blank(struct ca_target *target, uint64_t address, uint8_t *zeros, uint64_t size)
+{
+    uint64_t end;
+    if (__builtin_add_overflow(address, size, &end))
+        return false;
+    for (uint64_t at = address, next; at < end; at = next) {
+        size_t i = find_segment(target, at);
+        const struct ca_segment *segment =
+            i < target->segments.len ? &target->segments.data[i] : NULL;
+        bool there = segment && segment->start <= at;
+        const struct ca_mapping *mapping = there ? NULL : ca_target_mapping(target, at);
+        if (!there && (!mapping || !mapping->blank))
+            return false;
+        next = there ? segment->end : mapping->end;
+        if (!there && segment && segment->start < next)
+            next = segment->start;
+        if (next > end)
+            next = end;
+        if (there)
+            memcpy(zeros + (at - address), segment->bytes + (at - segment->start), next - at);
+    }
+    return true;
+}
+
 static bool insert_segment(struct ca_target *target, size_t at, struct ca_segment segment)
 {
     if (!ca_vec_reserve(&target->segments, 1))

@@ -42,6 +42,7 @@ struct ca_mapping {
     uint64_t file_offset; /* with path */
     const char *path;     /* as the target names it; NULL: anonymous. Lives as long as the target */
     bool deleted;         /* the file was deleted under the process: path may name another file */
+    bool blank;           /* never written to, so that the kernel left it out of the core: zeros */
 };
 
 /* Bytes that can be viewed in place. Sorted by start, not overlapping. */
@@ -161,6 +162,10 @@ static inline bool ca_target_read(struct ca_target *target, uint64_t address, vo
 /* The same with an error that names the address and says whether the core was cut. */
 struct ca_error *ca_target_fetch(struct ca_target *target, uint64_t address, void *buffer,
                                  size_t size);
+
+/* Reads into a buffer of zeros: what is blank counts as read. */
+bool ca_target_read_blank(struct ca_target *target, uint64_t address, uint8_t *zeros,
+                          uint64_t size);
 
 /* The segment that holds address, or NULL. Lives until bytes are added. */
 const struct ca_segment *ca_target_segment(const struct ca_target *target, uint64_t address);

@@ -66,6 +66,43 @@ static bool has_gap(const struct opened *opened, const char *words)
     return false;
 }
 
+/* 0x11000 was never written to, if what is around it says nothing else: 'a', zeros, zeros, 'b'. */
+static bool reads_blank(uint64_t before, uint32_t flags, size_t taken_out)
+{
+    struct core_builder core = {0};
+    uint8_t got[4 * 4096] = {0};
+    core_load(&core, 0x10000, page_a, before, 4096, PF_R | PF_W);
+    core_load(&core, 0x11000, NULL, 0, 4096, flags);
+    core_load(&core, 0x12000, page_b, taken_out, 4096, flags);
+    core_load(&core, 0x13000, page_b, 4096, 4096, PF_R | PF_W);
+    struct ca_buf bytes = core_bytes(&core);
+    if (taken_out) {
+        Elf64_Phdr *third = (Elf64_Phdr *)(bytes.data + sizeof(Elf64_Ehdr)) + 3;
+        third->p_filesz = 0;
+    }
+    struct opened opened = open_bytes(bytes.data, bytes.len);
+    ca_buf_deinit(&bytes);
+    core_deinit(&core);
+    assert_null(opened.error);
+    assert_false(ca_target_read(opened.target, 0x11000, got, 8));
+    bool read = ca_target_read_blank(opened.target, 0x10000, got, sizeof(got));
+    assert_true(!read || (got[4095] == 'a' && !got[4096] && !got[0x2fff] && got[0x3000] == 'b'));
+    assert_false(ca_target_read_blank(opened.target, 0x13000, got, 4097));
+    assert_false(ca_target_read_blank(opened.target, UINT64_MAX - 8, got, 4097));
+    close_opened(&opened);
+    return read;
+}
+
+static void test_blank(void **state)
+{
+    (void)state;
+    assert_true(reads_blank(4096, PF_R | PF_W, 0));
+    assert_false(reads_blank(0, PF_R | PF_W, 0)); /* such memory was not wanted */
+    assert_false(reads_blank(2048, PF_R | PF_W, 0));
+    assert_false(reads_blank(4096, PF_R, 0));
+    assert_false(reads_blank(4096, PF_R | PF_W, 4096)); /* its bytes are in the file */
+}
+
 static void test_reads(void **state)
 {
     (void)state;
@@ -384,11 +421,11 @@ static void test_mutations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),         cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_files),         cmocka_unit_test(test_overlap),
-        cmocka_unit_test(test_cut),           cmocka_unit_test(test_many_headers),
-        cmocka_unit_test(test_hostile_notes), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_reads),        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_blank),        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_overlap),      cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_many_headers), cmocka_unit_test(test_hostile_notes),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, fill_pages, NULL);
 }

@@ -106,6 +106,7 @@ struct ca_go_heap {
     struct ca_map type_index; /* address -> index + 1 */
     CA_VEC(struct ca_go_type) types;
     CA_VEC(uint8_t *) owned;         /* copies of what cannot be viewed */
+    uint64_t blank;                  /* bytes of spans that were partly left out of the core */
     CA_VEC(struct ca_go_plan) plans; /* by stack */
     struct ca_go_plan once;          /* for a stack that is not cached */
     struct ca_map busy;              /* kernel tid -> task that is on the thread, index + 1 */

@@ -15,6 +15,7 @@ enum {
 /* runtime/mheap.go mSpanDead... */
 enum { STATE_DEAD, STATE_IN_USE, STATE_MANUAL };
 #define SPANS_MAX (UINT64_C(1) << 28)
+#define BLANK_MAX (UINT64_C(1) << 30)
 
 /* ---- arenas -------------------------------------------------------------------------------- */
 
@@ -284,6 +285,21 @@ static bool hold_span(struct ca_go_heap *heap, const struct ca_go_arena *arena,
     return choose_format(heap, arena, span, region) && ca_vec_push(&heap->heap.regions, *region);
 }
 
+/* Memory of which a part was never written to, as of a large slice of which little is in use. */
+static const uint8_t *partly_blank(struct ca_go_heap *heap, uint64_t start, uint64_t bytes)
+{
+    if (heap->target->kind != CA_TARGET_CORE || bytes > BLANK_MAX - heap->blank)
+        return NULL;
+    uint8_t *copy = calloc(1, bytes);
+    if (!copy || !ca_vec_push(&heap->owned, copy)) {
+        heap->failed = true;
+        free(copy);
+        return NULL;
+    }
+    heap->blank += bytes;
+    return ca_target_read_blank(heap->target, start, copy, bytes) ? copy : NULL;
+}
+
 static bool add_span(struct ca_go_heap *heap, struct ca_map *magics, const struct span *span)
 {
     uint64_t bytes = span->pages * PAGE;
@@ -316,6 +332,8 @@ static bool add_span(struct ca_go_heap *heap, struct ca_map *magics, const struc
     }
     if (!region.no_scan) {
         region.bytes = ca_go_heap_bytes(heap, span->start, bytes);
+        if (!region.bytes)
+            region.bytes = partly_blank(heap, span->start, bytes);
         if (!region.bytes) {
             ca_go_heap_break(heap, "heap", span->start, "memory of the heap is not there");
             region.no_scan = true;
