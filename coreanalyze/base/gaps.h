@@ -1,7 +1,7 @@
 /* Gaps: what could not be read, and why. Collected during a run, shown at its end.
  *
  * Gaps of one kind are bounded, so that a broken target cannot fill the memory of this process:
- * after CA_GAPS_PER_KIND with the same format, only their number is kept ("and 1,204 more").
+ * after CA_GAPS_PER_KIND with the same format, only their number is kept ("1204 more: ...").
  */
 #ifndef CA_BASE_GAPS_H
 #define CA_BASE_GAPS_H
@@ -23,6 +23,7 @@ struct ca_gap {
 
 struct ca_gap_kind {
     const char *why_format; /* a literal: gaps of the same literal are of one kind */
+    char *first;            /* why, of the first one; of "%s" each text is a kind of its own */
     uint64_t count;
 };
 

@@ -103,6 +103,26 @@ def test_segments_overlap(ask, core, truth):
     ask(core)
 
 
+def test_functions_lie_elsewhere(ask, core, sample, truth):
+    """A table of functions that is said to begin a little later: each frame has another one's map."""
+    nm = subprocess.run(["nm", sample.binary], capture_output=True, text=True, check=True).stdout
+    places = {words[2]: int(words[0], 16) for words in map(str.split, nm.splitlines())
+              if len(words) == 3}
+    module, text = places["runtime.firstmoduledata"], places["runtime.text"]
+    at = next(p[2] + module - p[3] for p in core.phdrs
+              if p[0] == elfcore.PT_LOAD and p[3] <= module < p[3] + p[5])
+    word = struct.pack("<Q", text)  # minpc is that, too, and comes first
+    first = bytes(core.data[at:at + 512]).index(word)
+    at += bytes(core.data[at:at + 512]).index(word, first + 8)
+    core.data[at:at + 8] = struct.pack("<Q", text + 128)
+    status, document, said = ask(core)
+    assert status == 0, said
+    assert "functions" in [gap["what"] for gap in document["gaps"]]
+    leaked = [{task["id"] for task in tasks if task["verdict"] == "leaked"}
+              for tasks in (document["tasks"], truth)]
+    assert leaked[0] < leaked[1]  # who waits for nothing at all needs no proof
+
+
 @pytest.mark.parametrize("field", range(1, 8))
 @pytest.mark.parametrize("value", [0, 1, 1 << 31, 1 << 63, (1 << 64) - 1, (1 << 64) - 4096])
 def test_huge_sizes(ask, core, field, value):

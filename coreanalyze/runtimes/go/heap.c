@@ -244,6 +244,16 @@ bool ca_go_heap_begin(struct ca_go *go, struct ca_tasks *tasks, struct ca_go_hea
     return ok;
 }
 
+/* Frames are told by these tables, and what they hold. */
+static void check_tables(struct ca_go_heap *heap)
+{
+    const struct ca_go_tables *tables = &heap->go->tables;
+    for (size_t i = 0; i < tables->modules.len; i++)
+        if (tables->modules.data[i].odd)
+            ca_go_heap_break(heap, "functions", tables->modules.data[i].address,
+                             "where they lie makes no sense");
+}
+
 static struct ca_error *go_prepare(struct ca_runtime *runtime, struct ca_tasks *tasks,
                                    struct ca_heap **ret)
 {
@@ -254,6 +264,7 @@ static struct ca_error *go_prepare(struct ca_runtime *runtime, struct ca_tasks *
     if (!heap)
         return &ca_error_nomem;
     heap->heap.tasks = heap->tasks = tasks;
+    check_tables(heap);
     if (!go->target->complete)
         ca_go_heap_break(heap, "heap", 0, "the core is cut: what is missing may hold pointers");
     else if (runtime->context.options->no_stop)

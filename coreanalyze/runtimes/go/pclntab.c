@@ -112,6 +112,26 @@ static bool load_tables(struct ca_target *target, const struct ca_go_layout *lay
            ends_with_nul(&module->files);
 }
 
+/* The reverse: runtime: moduledata.textAddr. */
+static uint64_t text_address(const struct ca_go_module *module, uint32_t offset)
+{
+    for (size_t i = 0; i < module->sections.len; i++) {
+        const struct ca_go_textsect *section = &module->sections.data[i];
+        bool last = i + 1 == module->sections.len;
+        if (offset >= section->vaddr && (offset < section->end || (last && offset == section->end)))
+            return section->base + offset - section->vaddr;
+    }
+    return module->text + offset;
+}
+
+/* What the runtime itself checks when it starts: runtime/symtab.go moduledataverify1. */
+static bool is_odd(const struct ca_go_module *module)
+{
+    const uint8_t *last = module->ftab.data + (module->ftab_count - 1) * FTAB_ENTRY;
+    return text_address(module, get_u32(module->ftab.data)) != module->minpc ||
+           text_address(module, get_u32(last)) != module->maxpc;
+}
+
 static bool module_init(struct ca_target *target, const struct ca_go_layout *layout,
                         uint64_t address, struct ca_go_module *module, uint64_t *next)
 {
@@ -142,6 +162,7 @@ static bool module_init(struct ca_target *target, const struct ca_go_layout *lay
         module_deinit(module);
         return false;
     }
+    module->odd = is_odd(module);
     return true;
 }
 
@@ -189,18 +210,6 @@ static uint64_t text_offset(const struct ca_go_module *module, uint64_t pc)
             offset = section->vaddr + inside;
     }
     return offset;
-}
-
-/* The reverse: runtime: moduledata.textAddr. */
-static uint64_t text_address(const struct ca_go_module *module, uint32_t offset)
-{
-    for (size_t i = 0; i < module->sections.len; i++) {
-        const struct ca_go_textsect *section = &module->sections.data[i];
-        bool last = i + 1 == module->sections.len;
-        if (offset >= section->vaddr && (offset < section->end || (last && offset == section->end)))
-            return section->base + offset - section->vaddr;
-    }
-    return module->text + offset;
 }
 
 bool ca_go_func_find(const struct ca_go_tables *tables, uint64_t pc, struct ca_go_func *ret)

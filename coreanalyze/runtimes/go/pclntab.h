@@ -31,6 +31,7 @@ struct ca_go_module {
     uint64_t gcdatamask, gcbssmask;         /* addresses of the bitvectors inside the moduledata */
     CA_VEC(struct ca_go_textsect) sections; /* empty: text is one piece */
     uint32_t quantum;                       /* instruction size: 1 or 4 */
+    bool odd; /* its functions do not lie where it says itself: nothing can rest on it */
 };
 
 struct ca_go_tables {

@@ -71,6 +71,8 @@ static struct ca_error *open_module(struct ca_go *go, const struct ca_context *c
                                "build by --exe or --debug-binary would help",
                                go->runtime.version ? go->runtime.version : "this Go");
     error = ca_go_tables_init(&go->tables, go->target, &go->layout, first);
+    for (size_t i = 0; i < go->tables.modules.len; i++) /* stacks tell who owns what */
+        go->runtime.owners &= !go->tables.modules.data[i].odd;
     return error || symbols ? error : ca_go_search_globals(go);
 }
 
