@@ -239,6 +239,7 @@ def seconds(binary, name):
 BETWEEN = {
     "spans": (instant.places, r"runtime\.\(\*mheap\)\.setSpans", 1),
     "dirty": (seconds, r"runtime\.memclrNoHeapPointers", 3),
+    "stale": (seconds, r"main\.spot", 7),
     "weak": (instant.places, r"runtime\.\(\*sweepLocked\)\.sweep", 7),
 }
 
@@ -246,8 +247,8 @@ BETWEEN = {
 @pytest.mark.parametrize("way", list(BETWEEN))
 def test_between(coreanalyze, toolchain, way, tmp_path, full):
     """What the runtime is about to write down is no damage: the limit of a new span (to 1.22), which
-    pages it has, that nothing is in memory of which an object is being made, that the object of a
-    weak pointer is dead when its parts are freed already."""
+    pages it has, that nothing is in memory of which an object is being made, or to which only a
+    number leads, that the object of a weak pointer is dead when its parts are freed already."""
     if way == "weak" and toolchain.minor < 24:
         pytest.skip("there is none")
     binary = gohands(toolchain, tmp_path)

@@ -11,6 +11,7 @@ enum {
     SUDOGS_MAX = 65536,
     FEW_OBJECTS = 32,
 };
+enum { ROUGHLY = 1, EXACTLY };
 
 struct scan {
     struct ca_go_heap *heap;
@@ -20,7 +21,7 @@ struct scan {
     struct ca_root root;
     struct ca_word *words; /* BATCH of them */
     size_t len;
-    uint8_t *seen; /* by object */
+    uint8_t *seen; /* by object: not, ROUGHLY, EXACTLY */
     CA_VEC(uint32_t) objects;
 };
 
@@ -31,8 +32,10 @@ static void flush(struct scan *scan)
     scan->len = 0;
 }
 
-/* Does a pointer lead to an object on this stack? Then that is scanned too. */
-static void reach_object(struct scan *scan, uint64_t value)
+/* Does a pointer lead to an object on this stack? Then that is scanned too. To what only a word
+ * leads that looks like a pointer may be no more, or not yet be: its own words then are such as
+ * well. */
+static void reach_object(struct scan *scan, uint64_t value, bool exact)
 {
     const struct ca_go_plan *plan = scan->plan;
     size_t low = 0, high = plan->objects.len;
@@ -44,10 +47,12 @@ static void reach_object(struct scan *scan, uint64_t value)
         else
             high = middle;
     }
-    if (low == plan->objects.len || plan->objects.data[low].offset > offset || scan->seen[low])
+    if (low == plan->objects.len || plan->objects.data[low].offset > offset)
         return;
-    scan->seen[low] = 1;
-    if (!ca_vec_push(&scan->objects, (uint32_t)low))
+    bool known = scan->seen[low];
+    if (scan->seen[low] != EXACTLY)
+        scan->seen[low] = exact ? EXACTLY : ROUGHLY;
+    if (!known && !ca_vec_push(&scan->objects, (uint32_t)low))
         scan->heap->failed = true;
 }
 
@@ -55,7 +60,7 @@ static void put(struct scan *scan, uint64_t address, uint64_t value, uint32_t fr
 {
     if (value - scan->low < scan->high - scan->low) {
         if (scan->seen && value)
-            reach_object(scan, value);
+            reach_object(scan, value, exact);
         return;
     }
     if (!ca_root_sink_wants(scan->sink, value))
@@ -123,7 +128,7 @@ static void thread_add(void *arg, const struct ca_root *root, const struct ca_wo
     struct scan *scan = arg;
     for (size_t i = 0; i < count; i++)
         if (scan->seen && words[i].value - scan->low < scan->high - scan->low)
-            reach_object(scan, words[i].value);
+            reach_object(scan, words[i].value, false);
     scan->sink->add(scan->sink->arg, root, words, count);
 }
 
@@ -169,14 +174,15 @@ static void scan_thread(struct scan *scan, const struct ca_task *task)
 static void drain_objects(struct scan *scan)
 {
     while (scan->objects.len > 0) {
-        const struct ca_go_plan_object *object =
-            &scan->plan->objects.data[scan->objects.data[--scan->objects.len]];
+        uint32_t index = scan->objects.data[--scan->objects.len];
+        const struct ca_go_plan_object *object = &scan->plan->objects.data[index];
+        bool exact = scan->seen[index] == EXACTLY && object->frame >= scan->plan->inner;
         uint64_t start = scan->base + (uint64_t)object->offset;
         if (!object->mask)
             put_range(scan, start, start + object->size, object->frame);
         for (uint32_t i = 0; object->mask && i < object->words; i++)
             if (object->mask[i / 8] >> (i % 8) & 1)
-                put_at(scan, start + i * 8, object->frame, object->frame >= scan->plan->inner);
+                put_at(scan, start + i * 8, object->frame, exact);
     }
 }
 

@@ -13,6 +13,7 @@
 //
 //	gohands spans      makes spans anew from records of old ones
 //	gohands dirty      allocates where dead objects were
+//	gohands stale      has the address of a variable, in a number, that is no more
 //	gohands weak       has weak pointers to what dies together with what it points to
 //
 // Prints "ready ID" before that happens, and "over" once the goroutine with that number has ended.
@@ -25,6 +26,7 @@ import (
 	"reflect"
 	"runtime"
 	"time"
+	"unsafe"
 )
 
 type object struct {
@@ -42,6 +44,7 @@ var ways = map[string]func(c chan int){
 
 	"spans": refill,
 	"dirty": reuse,
+	"stale": stale,
 }
 
 //go:noinline
@@ -122,6 +125,34 @@ func refill(c chan int) {
 	runtime.GC()
 	runtime.GC()
 	spans()
+	close(c)
+}
+
+var spots uintptr
+
+//go:noinline
+func spot(at uintptr) { spots ^= at }
+
+//go:noinline
+func furnish(room *[4]*[30]int) {
+	for i := range room {
+		room[i] = new([30]int)
+	}
+}
+
+//go:noinline
+func stale(c chan int) {
+	var room [4]*[30]int
+	for i := 0; i < 8; i++ {
+		runtime.GC() // the stack gets smaller, then stays where it is
+	}
+	furnish(&room)
+	at := uintptr(unsafe.Pointer(&room))
+	runtime.GC()
+	runtime.GC()
+	for i := 0; i < 1000; i++ {
+		spot(at)
+	}
 	close(c)
 }
 
