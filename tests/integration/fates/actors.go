@@ -238,7 +238,9 @@ var actors = []func(r *rand.Rand, p parcel){
 			command.Stdout = new(writer)
 		}
 		if command.Start() != nil {
+			cancel()
 			registry = append(registry, p)
+			return
 		}
 		actor(r, "child", func() { command.Wait(); cancel() }, p)
 	},
