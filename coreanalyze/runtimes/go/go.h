@@ -6,6 +6,7 @@
  * pclntab.c    its tables of functions
  * stack.c      saved registers to raw frames
  * running.c    the same for a goroutine that runs: from its thread
+ * threads.c    whose thread is whose
  * recall.c     stacks and creation sites seen before
  * names.c      raw frames to functions, files, lines
  * goroutines.c allgs to tasks
