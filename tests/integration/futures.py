@@ -155,6 +155,7 @@ class Course:
 
     def __init__(self, looks, output):
         self.looks, self.moved, at = looks, {}, 0
+        self.ended = output.endswith(b"\nend\n")  # else it died of a mistake of its own
         for line in output.split(b"\n"):
             if line.startswith(b"moved "):
                 self.moved[line.split()[1].decode()] = at
@@ -206,7 +207,7 @@ def churn(command, toolchain, seed, seconds, folder):
     finally:
         process.kill()
         process.wait()
-    text = output.read_bytes()
-    if not text.endswith(b"\nend\n"):
+    course = Course(looks, output.read_bytes())
+    if not course.ended and "panic: " not in errors.read_text():
         raise RuntimeError(f"seed {seed}: {errors.read_text()[:3000]}")
-    return Course(looks, text)
+    return course
