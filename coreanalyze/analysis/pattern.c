@@ -138,12 +138,17 @@ static bool waits_for_stuck(const struct ca_tasks *tasks, uint32_t task, struct 
 }
 
 /* Is who holds the lock stuck in something else? The stack of the holder shows the unlock that is
- * to come, else it would not be known. */
+ * to come, else it would not be known. A writer that readers wait for waits for the same lock. */
 static bool holder_is_stuck(const struct ca_tasks *tasks, uint32_t task)
 {
+    struct ca_wait rooms[2];
     uint32_t owner = ca_circle_owner(tasks, task);
-    return owner != CA_NONE && owner < tasks->list.len &&
-           tasks->list.data[owner].verdict == CA_VERDICT_LEAKED;
+    if (owner == CA_NONE || owner >= tasks->list.len ||
+        tasks->list.data[owner].verdict != CA_VERDICT_LEAKED)
+        return false;
+    const struct ca_wait *own = ca_tasks_wait(tasks, &tasks->list.data[task], &rooms[0]);
+    const struct ca_wait *its = ca_tasks_wait(tasks, &tasks->list.data[owner], &rooms[1]);
+    return own && its && own->channel.address != its->channel.address;
 }
 
 static struct guess guess(const struct ca_group *group, const struct ca_tasks *tasks,
