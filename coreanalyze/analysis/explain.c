@@ -21,8 +21,16 @@ struct root {
     bool special;
 };
 
+/* A word that only looks like a pointer: it may be stale, so that whatever else leads there says
+ * more to a person. */
+struct doubt {
+    uint64_t value;
+    struct root root;
+};
+
 struct search {
     struct ca_prover *prover;
+    CA_VEC(struct doubt) doubts;
     uint64_t *seen;
     CA_VEC(struct node) nodes;
     CA_VEC(struct root) roots;
@@ -89,7 +97,12 @@ static void visit_root(void *arg, const struct ca_root *root, const struct ca_wo
                            .task = search->task,
                            .via = search->via,
                            .special = search->special};
-        visit(search, words[i].value, CA_NONE, 0, &one);
+        if (!ca_root_is_guess(root))
+            visit(search, words[i].value, CA_NONE, 0, &one);
+        else if (search->found == CA_NONE &&
+                 ca_mark_find(&search->prover->mark, words[i].value, &(struct ca_place){0}) &&
+                 !ca_vec_push(&search->doubts, (struct doubt){words[i].value, one}))
+            search->failed = true;
     }
 }
 
@@ -155,11 +168,18 @@ static void expand(struct search *search, uint32_t index)
     hear(search, index);
 }
 
-/* From what was visited first, nearest first. */
+/* From what was visited first, nearest first; then from the words that may be stale. */
 static void expand_all(struct search *search)
 {
-    for (size_t i = 0; i < search->nodes.len && search->found == CA_NONE && !search->failed; i++)
-        expand(search, (uint32_t)i);
+    size_t i = 0, doubt = 0;
+    do {
+        for (; i < search->nodes.len && search->found == CA_NONE && !search->failed; i++)
+            expand(search, (uint32_t)i);
+        for (; doubt < search->doubts.len && search->found == CA_NONE; doubt++) {
+            const struct doubt one = search->doubts.data[doubt];
+            visit(search, one.value, CA_NONE, 0, &one.root);
+        }
+    } while (i < search->nodes.len && search->found == CA_NONE && !search->failed);
 }
 
 static void run(struct search *search)
@@ -339,6 +359,7 @@ static struct ca_error *close_search(struct search *search)
     free(search->woken);
     ca_vec_deinit(&search->nodes);
     ca_vec_deinit(&search->roots);
+    ca_vec_deinit(&search->doubts);
     return search->failed ? &ca_error_nomem : NULL;
 }
 

@@ -67,6 +67,13 @@ struct ca_root {
     int64_t detail;   /* the runtime's own; of a timer: when it is due */
 };
 
+/* Is it a word that was found where words may be stale? */
+static inline bool ca_root_is_guess(const struct ca_root *root)
+{
+    return !root->exact && (root->kind == CA_ROOT_REGISTERS || root->kind == CA_ROOT_STACK ||
+                            root->kind == CA_ROOT_FOREIGN);
+}
+
 /* Receives roots. Returning is cheap; words are copied if needed. */
 struct ca_root_sink {
     void (*add)(void *arg, const struct ca_root *root, const struct ca_word *words, size_t count);

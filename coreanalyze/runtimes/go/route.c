@@ -259,9 +259,7 @@ static void name_root(struct route *route, struct ca_hop *hop)
         name_stack(route, hop);
     else if (of_task && root->kind == CA_ROOT_RUNTIME)
         hop->name = ca_strings_printf(strings, "record of goroutine %llu", number);
-    bool guess = !root->exact && (root->kind == CA_ROOT_REGISTERS || root->kind == CA_ROOT_STACK ||
-                                  root->kind == CA_ROOT_FOREIGN);
-    if (guess && hop->name)
+    if (ca_root_is_guess(root) && hop->name)
         hop->name = ca_strings_printf(strings, "%s, a word that may be stale", hop->name);
 }
 
